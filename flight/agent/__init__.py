@@ -1,0 +1,1 @@
+"""Jobs: contract, admission, planning, product catalogue, egress gate."""

@@ -1,0 +1,1 @@
+"""The cyclic executive: schedule table, offline analysis, frame loop, modes, health, processes."""

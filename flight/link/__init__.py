@@ -1,0 +1,1 @@
+"""Packets, frames, file transfer."""

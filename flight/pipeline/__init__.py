@@ -1,0 +1,1 @@
+"""Strip -> tiles -> inference -> stitch -> class map."""

@@ -1,0 +1,1 @@
+"""Events, telemetry, the journal."""

@@ -1,0 +1,1 @@
+"""Everything on the ground: gateway, console, simulator, bench, campaigns."""

@@ -1,0 +1,1 @@
+"""The hardware bench (an issue of its own builds it)."""

@@ -1,0 +1,1 @@
+"""Many simulations (an issue of its own builds it)."""

@@ -1,0 +1,1 @@
+"""The operator's page (an issue of its own builds it)."""

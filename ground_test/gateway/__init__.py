@@ -1,0 +1,1 @@
+"""Takes orders, talks to satellites through the radio, verifies and exports what comes down."""

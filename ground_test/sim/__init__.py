@@ -1,0 +1,1 @@
+"""Deterministic simulation: event kernel, links, contacts."""

@@ -1,0 +1,1 @@
+"""Inter-satellite link terminals."""

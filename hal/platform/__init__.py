@@ -1,0 +1,1 @@
+"""The spacecraft bus, as the payload computer meets it."""

@@ -1,0 +1,1 @@
+"""Ground radios: whole frames out and in."""
