@@ -1,0 +1,100 @@
+/* Tiling, normalisation and statistics in one pass; the four sample types share tile_kernel.h. */
+#include "decl/codes.h"
+#include "decl/tiles.h"
+#include "portable.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Scene coordinates along one axis as a walk that turns round at both ends: 0 1 2 1 0 1 ... */
+typedef struct {
+    int64_t at, step, length;
+} walk;
+
+static walk walk_from(int64_t start, int64_t length)
+{
+    walk w = {0, 1, length};
+    if (length == 1)
+        return w;
+    int64_t period = 2 * (length - 1), phase = start % period;
+    if (phase < 0)
+        phase += period;
+    w.at = phase < length ? phase : period - phase;
+    w.step = phase < length - 1 ? 1 : -1;
+    return w;
+}
+
+static void walk_on(walk *w)
+{
+    if (w->length == 1)
+        return;
+    w->at += w->step;
+    if (w->at == w->length - 1)
+        w->step = -1;
+    else if (w->at == 0)
+        w->step = 1;
+}
+
+/* Of `side` coordinates from `start`, those inside [0, length): [first, end) counted from `start`. */
+static void inside(int64_t start, int64_t side, int64_t length, int64_t *first, int64_t *end)
+{
+    int64_t low = start < 0 ? -start : 0, high = length - start;
+    *first = low < side ? low : side;
+    *end = high < 0 ? 0 : (high < side ? high : side);
+    if (*end < *first)
+        *end = *first;
+}
+
+static int refuse(const sw_window *window, const sw_tile *tile, sw_tile_stats *stats)
+{
+    const int64_t far = (int64_t)1 << 40;
+    if (tile->side < 1 || tile->side > SW_TILE_SIDE_MAX || tile->bands < 1 || window->scene_rows < 1
+        || window->scene_cols < 1 || window->rows < 1 || window->first_row < 0 || window->row_stride < 0
+        || window->first_row + window->rows > window->scene_rows || window->col_stride < 1 || window->band_stride < 0
+        || window->scene_rows > far || window->scene_cols > far || tile->row > far || tile->row < -far || tile->col > far || tile->col < -far)
+        return SW_E_ARGUMENT;
+    walk row = walk_from(tile->row, window->scene_rows);
+    for (int32_t y = 0; y < tile->side; y++, walk_on(&row))
+        if (row.at < window->first_row || row.at >= window->first_row + window->rows) {
+            stats->missing_row = row.at;
+            return SW_E_WINDOW;
+        }
+    return SW_OK;
+}
+
+SW_INLINE float normalised(float sample, float scale, float offset, float low, float high)
+{
+    float v = sample * scale;
+    v = v + offset;
+    v = v > low ? v : low; /* not a number (infinity times zero) becomes low */
+    return v < high ? v : high;
+}
+
+#define SAMPLE uint8_t
+#define SUM uint32_t /* of one row: 4096 * 255 fits */
+#define NAME(x) x##_u8
+#define SAMPLE_MAX UINT8_MAX
+#define SAMPLE_MIN 0
+#include "tile_kernel.h"
+
+#define SAMPLE uint16_t
+#define SUM uint32_t /* 4096 * 65535 fits */
+#define NAME(x) x##_u16
+#define SAMPLE_MAX UINT16_MAX
+#define SAMPLE_MIN 0
+#include "tile_kernel.h"
+
+#define SAMPLE int16_t
+#define SUM int32_t /* 4096 * 32768 fits */
+#define NAME(x) x##_i16
+#define SAMPLE_MAX INT16_MAX
+#define SAMPLE_MIN INT16_MIN
+#include "tile_kernel.h"
+
+#define SAMPLE float
+#define SUM double
+#define NAME(x) x##_f32
+#define SAMPLE_MAX INFINITY
+#define SAMPLE_MIN (-INFINITY)
+#define SAMPLE_IS_FLOAT 1
+#include "tile_kernel.h"
