@@ -1,0 +1,61 @@
+"""What is known about a capture besides its pixels: stored with it, reported by the camera process."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from flight.pipeline.strip_buffer import MAX_BANDS, MAX_COLUMNS, MAX_LINES, StripFormat
+
+Name = Annotated[str, Meta(max_length=32, pattern=r"^[\x20-\x7e]*\Z")]
+PerBand = Annotated[tuple[float, ...], Meta(min_length=1, max_length=MAX_BANDS)]
+BandNames = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_BANDS)]
+
+
+class CaptureMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Shape, radiometry and place of the lines of one capture. Every number is finite.
+
+    Decoding one raises msgspec.ValidationError for anything that is not so.
+    """
+
+    columns: Annotated[int, Meta(ge=1, le=MAX_COLUMNS)]
+    bands: Annotated[int, Meta(ge=1, le=MAX_BANDS)]
+    dtype: Literal["uint8", "uint16", "int16", "float32"]
+    line_rate_hz: Annotated[float, Meta(gt=0, le=1e9)]  # lines per second of mission time
+    lines: Annotated[int, Meta(ge=0, le=MAX_LINES)] | None  # None: the sensor ends when it is told to
+    band_names: BandNames
+    band_common: BandNames  # "green", "nir", ... "" where unknown
+    band_centre_nm: Annotated[tuple[float | None, ...], Meta(min_length=1, max_length=MAX_BANDS)]
+    sensor: Name
+    radiometry: Literal["toa", "surface", "dn", "dn8"]
+    scale: PerBand  # reflectance = value * scale + offset
+    offset: PerBand
+    nodata: float | None = None
+    # (a, b, c, d, e, f): x = a * column + b * line + c, y = d * column + e * line + f, pixel corners
+    transform: tuple[float, float, float, float, float, float] | None = None
+    epsg: Annotated[int, Meta(ge=1, le=999_999)] | None = None
+    gsd_m: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("band_names", "band_common", "band_centre_nm", "scale", "offset"):
+            if len(getattr(self, field)) != self.bands:
+                raise ValueError(f"{field} needs {self.bands} entries")
+        numbers = [
+            *self.scale,
+            *self.offset,
+            *(self.transform or ()),
+            *(c for c in self.band_centre_nm if c is not None),
+        ]
+        numbers += [value for value in (self.nodata, self.gsd_m, self.line_rate_hz) if value is not None]
+        # A float scene may well say that its nodata value is NaN; nothing else may.
+        if not all(math.isfinite(value) for value in numbers if value is not self.nodata):
+            raise ValueError("numbers must be finite")
+        if self.nodata is not None and math.isinf(self.nodata):
+            raise ValueError("nodata must not be infinite")
+
+    @property
+    def format(self) -> StripFormat:
+        return StripFormat(self.columns, self.bands, self.dtype)

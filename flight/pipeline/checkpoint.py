@@ -1,0 +1,147 @@
+"""What lets a strip go on in another process at the next tile, with the same result.
+
+Three files in one folder. `row.bin` keeps the scores of the tiles of the row in work, `classes.bin` the class
+rows that are final, `state.bin` the stitcher and the counters after the last whole row. `state.bin` is replaced
+atomically and says how much of the others counts, so a kill between any two writes loses at most one tile's work.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bindings.crc import crc32c
+from flight.pipeline.errors import PipelineError
+from flight.services import cbor
+
+TILE_HEADER = struct.Struct("<4sIIIIII")  # magic, tile row, tile column, classes, side, screened, CRC-32C of scores
+TILE_MAGIC = b"SWT1"
+STATE_MAGIC = b"SWK1"
+MAX_STATE_BYTES = 1 << 28
+
+
+class CheckpointUnusable(PipelineError, OSError):
+    """The checkpoint folder cannot be written or read."""
+
+    code = "checkpoint_unusable"
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(f"{folder}: {reason}")
+        self.folder, self.reason = folder, reason
+
+
+class Checkpoint:
+    """The checkpoint of one strip under one setup; `digest` (32 bytes) names the setup, another one starts anew."""
+
+    def __init__(self, folder: Path, digest: bytes, width: int) -> None:
+        self._folder, self._digest, self._width = folder, digest, width
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._state = self._read_state()
+            if self._state is None:
+                for name in ("state.bin", "row.bin", "classes.bin"):
+                    (folder / name).unlink(missing_ok=True)
+            self._classes = (folder / "classes.bin").open("ab+", buffering=0)
+            self._classes.truncate(self.class_rows_kept * width)
+            self._row = (folder / "row.bin").open("ab+", buffering=0)
+        except OSError as error:
+            raise CheckpointUnusable(str(folder), error.strerror or str(error)) from error
+
+    @property
+    def engine_state(self) -> dict[str, object] | None:
+        """What save_row() was given last, None at the start of a strip."""
+        if self._state is None:
+            return None
+        kept = self._state["engine"]
+        return kept if isinstance(kept, dict) else None
+
+    @property
+    def class_rows_kept(self) -> int:
+        """Final class rows that are on file."""
+        rows = self._state["rows"] if self._state is not None else 0
+        return rows if isinstance(rows, int) else 0
+
+    def class_rows(self, first: int, count: int) -> NDArray[np.uint8]:
+        """Final class rows (count, width). Raises CheckpointUnusable when they are not on file."""
+        if first < 0 or count < 0 or first + count > self.class_rows_kept:
+            raise CheckpointUnusable(str(self._folder), f"rows {first} + {count} are not among {self.class_rows_kept}")
+        octets = os.pread(self._classes.fileno(), count * self._width, first * self._width)
+        if len(octets) != count * self._width:
+            raise CheckpointUnusable(str(self._folder), "classes.bin is shorter than it was")
+        return np.frombuffer(octets, dtype=np.uint8).reshape(count, self._width)
+
+    def save_tile(self, row: int, column: int, scores: NDArray[np.float32] | None) -> None:
+        """Keep one tile's scores (classes, side, side), or that it was screened out."""
+        octets = b"" if scores is None else np.ascontiguousarray(scores).tobytes()
+        classes, side = (0, 0) if scores is None else (scores.shape[0], scores.shape[1])
+        header = TILE_HEADER.pack(TILE_MAGIC, row, column, classes, side, scores is None, crc32c(octets))
+        self._write(self._row, header + octets)
+
+    def tiles(self, row: int, classes: int, side: int) -> dict[int, NDArray[np.float32] | None]:
+        """Kept tiles of one tile row by column; None for a screened one. A torn tail is left out and cut off."""
+        kept: dict[int, NDArray[np.float32] | None] = {}
+        size = classes * side * side * 4
+        position = 0
+        while True:
+            header = os.pread(self._row.fileno(), TILE_HEADER.size, position)
+            if len(header) < TILE_HEADER.size:
+                break
+            magic, tile_row, column, tile_classes, tile_side, screened, crc = TILE_HEADER.unpack(header)
+            length = 0 if screened else size
+            shape_fits = screened or (tile_classes, tile_side) == (classes, side)
+            octets = os.pread(self._row.fileno(), length, position + TILE_HEADER.size)
+            if magic != TILE_MAGIC or not shape_fits or len(octets) != length or crc32c(octets) != crc:
+                break
+            if tile_row == row:
+                scores = np.frombuffer(octets, dtype=np.float32).reshape(classes, side, side)
+                kept[column] = None if screened else scores.copy()
+            position += TILE_HEADER.size + length
+        self._row.truncate(position)
+        return kept
+
+    def save_row(self, engine_state: dict[str, object], rows: NDArray[np.uint8]) -> None:
+        """A tile row is whole: append its final class rows, then replace the state, then forget its tiles."""
+        self._write(self._classes, rows.tobytes())
+        state = {"digest": self._digest, "rows": self.class_rows_kept + rows.shape[0], "engine": engine_state}
+        body = cbor.encode(state)
+        temporary = self._folder / "state.new"
+        try:
+            temporary.write_bytes(STATE_MAGIC + crc32c(body).to_bytes(4, "little") + body)
+            temporary.replace(self._folder / "state.bin")
+            self._row.truncate(0)
+        except OSError as error:
+            raise CheckpointUnusable(str(self._folder), error.strerror or str(error)) from error
+        self._state = dict(state)
+
+    def close(self) -> None:
+        self._classes.close()
+        self._row.close()
+
+    def _write(self, stream: object, octets: bytes) -> None:
+        view = memoryview(octets)
+        try:
+            while view:
+                view = view[stream.write(view) :]  # type: ignore[attr-defined]
+        except OSError as error:
+            raise CheckpointUnusable(str(self._folder), error.strerror or str(error)) from error
+
+    def _read_state(self) -> dict[str, object] | None:
+        path = self._folder / "state.bin"
+        if not path.exists() or path.stat().st_size > MAX_STATE_BYTES:
+            return None
+        octets = path.read_bytes()
+        body = octets[8:]
+        if octets[:4] != STATE_MAGIC or crc32c(body) != int.from_bytes(octets[4:8], "little"):
+            return None
+        state = cbor.decode(body, max_bytes=MAX_STATE_BYTES)
+        if not isinstance(state, dict) or state.get("digest") != self._digest:
+            return None
+        classes = self._folder / "classes.bin"
+        rows = state.get("rows")
+        if not isinstance(rows, int) or not classes.exists() or classes.stat().st_size < rows * self._width:
+            return None
+        return state
