@@ -1,0 +1,131 @@
+"""The satellite's configuration: one TOML file into frozen typed records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from hal.clock import Clock, ScaledClock, SystemClock
+from hal.toml_records import ConfigError, load_record
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every table: frozen, and a mistyped field is an error."""
+
+
+class Satellite(_Record):
+    """Who this satellite is."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._-]+$")]
+    spacecraft: Annotated[int, Meta(ge=0, le=1023)]  # CCSDS spacecraft identifier
+
+
+class ClockTable(_Record):
+    """Which time the satellite lives in. A scaled clock is for simulation only."""
+
+    kind: Literal["system", "scaled"] = "system"
+    epoch_mission_s: float = 0.0
+    epoch_host_s: float = 0.0
+    speed: Annotated[float, Meta(gt=0, le=100_000)] = 1.0
+
+
+class Executive(_Record):
+    """The frame loop."""
+
+    schedule: str = ""  # path of a schedule table; empty: the built-in one
+    realtime: bool = True  # ask for SCHED_FIFO
+    priority: Annotated[int, Meta(ge=1, le=98)] = 60
+    lock_memory: bool = False
+
+
+class Storage(_Record):
+    """What may be written, and how much of it."""
+
+    strips_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 512
+    strip_buffer_mb: Annotated[int, Meta(ge=1, le=16_384)] = 32
+    answer_slots: Annotated[int, Meta(ge=2, le=64)] = 4
+    answer_slot_kb: Annotated[int, Meta(ge=16, le=65_536)] = 1024
+
+
+class Link(_Record):
+    """The ground link."""
+
+    frame_bytes: Annotated[int, Meta(ge=64, le=2048)] = 1024
+    segment_bytes: Annotated[int, Meta(ge=64, le=1900)] = 900  # file data in one CFDP protocol unit
+    ack_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 8.0
+    station: str = ""
+
+
+class Station(_Record):
+    """A ground station that the satellite may meet."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=32)]
+    latitude_deg: Annotated[float, Meta(ge=-90, le=90)]
+    longitude_deg: Annotated[float, Meta(ge=-180, le=180)]
+    altitude_m: Annotated[float, Meta(ge=-500, le=9000)] = 0.0
+    min_elevation_deg: Annotated[float, Meta(ge=0, le=89)] = 5.0
+
+
+class AgentTable(_Record):
+    """What the agent may take on."""
+
+    applications: tuple[str, ...] = ("water", "cloud")
+    max_jobs: Annotated[int, Meta(ge=1, le=10_000)] = 64
+    max_off_nadir_deg: Annotated[float, Meta(ge=0, le=60)] = 30.0
+    minimum_charge: Annotated[float, Meta(ge=0, le=1)] = 0.3
+    horizon_s: Annotated[float, Meta(gt=0, le=1_209_600)] = 86_400.0
+
+
+class Device(_Record):
+    """One device: a driver by name and its options, which the driver itself validates."""
+
+    driver: str
+    options: dict[str, Any] = {}
+
+
+class Devices(_Record):
+    """What is plugged in."""
+
+    sensor: Device
+    radio: Device
+    navigation: Device
+    power: Device
+    platform: Device
+    watchdog: Device | None = None
+    isl: Device | None = None
+
+
+class SatelliteConfig(_Record):
+    """The whole file."""
+
+    satellite: Satellite
+    devices: Devices
+    clock: ClockTable = ClockTable()
+    executive: Executive = Executive()
+    storage: Storage = Storage()
+    link: Link = Link()
+    agent: AgentTable = AgentTable()
+    station: tuple[Station, ...] = ()
+    run_dir: str = "run"  # sockets, journal, strips, products; relative to the file
+    keys_dir: str = "keys"
+
+
+def load_config(path: Path) -> SatelliteConfig:
+    """Read and validate a satellite configuration. Raises ConfigError with file and line."""
+    config = load_record(path, SatelliteConfig)
+    names = [station.name for station in config.station]
+    if len(set(names)) != len(names):
+        raise ConfigError(str(path), 0, "two stations have the same name")
+    if config.link.segment_bytes + 64 > 8 * config.link.frame_bytes:
+        raise ConfigError(str(path), 0, "segment_bytes must fit a few frames of frame_bytes")
+    return config
+
+
+def make_clock(table: ClockTable) -> Clock:
+    """The clock that a configuration names."""
+    if table.kind == "scaled":
+        return ScaledClock(table.epoch_mission_s, table.epoch_host_s, table.speed)
+    return SystemClock()
