@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from bindings.ffi import lib, octets
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-else:
-    Buffer = Any
+from bindings.ffi import Octets, lib, octets
 
 
-def crc16_ccitt(data: Buffer, value: int = 0xFFFF) -> int:
+def crc16_ccitt(data: Octets, value: int = 0xFFFF) -> int:
     """CRC-16/CCITT-FALSE (polynomial 0x1021, CCSDS 132.0-B 4.1.6) of `data`, going on from `value`.
 
     >>> hex(crc16_ccitt(b"123456789"))
@@ -22,7 +15,7 @@ def crc16_ccitt(data: Buffer, value: int = 0xFFFF) -> int:
     return int(lib.sw_crc16_ccitt(held, len(held), value))
 
 
-def crc32c(data: Buffer, value: int = 0) -> int:
+def crc32c(data: Octets, value: int = 0) -> int:
     """CRC-32C (Castagnoli, RFC 3720) of `data`, going on from `value`.
 
     >>> hex(crc32c(b"123456789"))

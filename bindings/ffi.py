@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -11,7 +11,9 @@ from numpy.typing import DTypeLike, NDArray
 from bindings._swath import ffi, lib
 from bindings.faults import BufferMismatch, ClockStopped, CoreFault, OrderMismatch, SystemRefused
 
-__all__ = ["check", "ffi", "lib", "octets", "view"]
+__all__ = ["Octets", "check", "ffi", "lib", "octets", "view"]
+
+Octets: TypeAlias = bytes | bytearray | memoryview | NDArray[Any]  # contiguous
 
 
 def check(code: int) -> int:
@@ -74,7 +76,7 @@ def view(
     return ffi.cast("void *", array.__array_interface__["data"][0])
 
 
-def octets(data: Any) -> Any:
+def octets(data: Octets) -> Any:
     """The octets of any contiguous buffer as `uint8_t[]`; keeps the buffer alive while it is held."""
     try:
         return ffi.from_buffer("uint8_t[]", data)

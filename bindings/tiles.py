@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bindings.faults import GeometryRefused, WindowMismatch
 from bindings.ffi import check, ffi, lib, view
 
-_KERNELS: Final = {
+_KERNELS: Final[dict[np.dtype[Any], tuple[Any, str]]] = {
     np.dtype(np.uint8): (lib.sw_tile_u8, "uint8_t *"),
     np.dtype(np.uint16): (lib.sw_tile_u16, "uint16_t *"),
     np.dtype(np.int16): (lib.sw_tile_i16, "int16_t *"),

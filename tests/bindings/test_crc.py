@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,8 @@ def test_any_contiguous_buffer_will_do_and_no_other() -> None:
     data = np.arange(64, dtype=np.uint16)
     octets = data.tobytes()
     assert crc32c(data) == crc32c(memoryview(octets)) == crc32c(bytearray(octets)) == crc32c(octets)
-    for wrong in (data[::2], "text", 5, None):
+    refused: tuple[Any, ...] = (data[::2], "text", 5, None)
+    for wrong in refused:
         with pytest.raises(BufferMismatch):
             crc32c(wrong)
         with pytest.raises(BufferMismatch):

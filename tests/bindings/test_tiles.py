@@ -95,7 +95,7 @@ def test_a_tile_equals_what_numpy_pads_clips_and_sums(
     if nodata is not None:
         bad |= (raw.astype(np.float64) == nodata).all(axis=2)
     np.testing.assert_array_equal(valid, (~bad).astype(np.uint8))
-    expected = raw.astype(np.float32) * np.float32(norm.scale) + np.float32(norm.offset)
+    expected = raw.astype(np.float32) * np.array(norm.scale, np.float32) + np.array(norm.offset, np.float32)
     expected = np.where(bad[..., None], np.float32(0), np.clip(expected, np.float32(0), np.float32(1)))
     np.testing.assert_array_equal(out, expected.transpose(2, 0, 1))
 
