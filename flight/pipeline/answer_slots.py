@@ -4,8 +4,8 @@ The payload process writes a strip into a slot and offers it over control (Strip
 until the flight process has acknowledged the strip. The flight process copies first and checks its copy, so nothing
 that a hostile payload process does to the memory afterwards can matter.
 
-Layout, native byte order: 64 octets (magic, total bytes, slots, slot bytes), then per slot 64 octets of eight 64-bit words
-(generation, strip index, first row, rows, width, CRC-32C, first 16 octets of the job id), then the rows of every slot.
+Layout, native byte order: 64 octets (magic, total bytes, slots, slot bytes), then per slot 64 octets of eight 64-bit
+words (generation, strip index, first row, rows, width, CRC-32C, first 16 octets of the job id), then every slot's rows.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class AnswerReader(_Slots):
         self._check_bounds(offer, geometry)
         size = offer.rows * geometry.width
         self._check_head(offer, geometry)
-        copied = self._rows[offer.slot, :size].copy()
+        copied: NDArray[np.uint8] = self._rows[offer.slot, :size].copy()
         self._check_head(offer, geometry)
         crc = crc32c(copied.data)
         if crc != offer.crc32c:
@@ -123,7 +123,8 @@ class AnswerReader(_Slots):
         wrong = copied[(copied >= geometry.classes) & (copied != NO_ANSWER)]
         if wrong.size:
             raise AnswerClassInvalid(int(wrong[0]), geometry.classes)
-        return copied.reshape(offer.rows, geometry.width)
+        rows: NDArray[np.uint8] = copied.reshape(offer.rows, geometry.width)
+        return rows
 
     def _check_bounds(self, offer: StripOffer, geometry: AnswerGeometry) -> None:
         if not 0 <= offer.slot < self.slots:

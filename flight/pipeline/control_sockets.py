@@ -1,8 +1,8 @@
 """The two ends of a control connection: the flight process binds and polls, a camera or payload process connects.
 
-A ROUTER and a DEALER over an ipc path below the supervisor's folder. Queues are short and nothing lingers: a message that
-cannot go now is dropped, the next one says the same. Either end may be restarted at any time; the peer's socket connects
-again by itself, and the server listens to the newest incarnation only.
+A ROUTER and a DEALER over an ipc path below the supervisor's folder. Queues are short and nothing lingers: a message
+that cannot go now is dropped, the next one says the same. Either end may be restarted at any time; the peer's socket
+connects again by itself, and the server listens to the newest incarnation only.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ControlServer(Generic[ReportT]):
     def __init__(self, endpoint: str, reports: type[ReportT]) -> None:
         """endpoint: ipc:///path. Takes over a path that a killed process left behind. Raises EndpointRefused."""
         self._path = ipc_path(endpoint)
-        self._reports = reports
+        self._reports: type[ReportT] = reports
         self._context = zmq.Context(1)
         self._socket = self._context.socket(zmq.ROUTER)
         _bound(self._socket)
