@@ -48,15 +48,15 @@ class Checkpoint:
             self._classes = (folder / "classes.bin").open("ab+", buffering=0)
             self._classes.truncate(self.class_rows_kept * width)
             self._row = (folder / "row.bin").open("ab+", buffering=0)
+            if self._state is None:
+                self._replace_state(0, None)
         except OSError as error:
             raise CheckpointUnusable(str(folder), error.strerror or str(error)) from error
 
     @property
     def engine_state(self) -> dict[str, object] | None:
         """What save_row() was given last, None at the start of a strip."""
-        if self._state is None:
-            return None
-        kept = self._state["engine"]
+        kept = self._state["engine"] if self._state is not None else None
         return kept if isinstance(kept, dict) else None
 
     @property
@@ -106,20 +106,23 @@ class Checkpoint:
     def save_row(self, engine_state: dict[str, object], rows: NDArray[np.uint8]) -> None:
         """A tile row is whole: append its final class rows, then replace the state, then forget its tiles."""
         self._write(self._classes, rows.tobytes())
-        state = {"digest": self._digest, "rows": self.class_rows_kept + rows.shape[0], "engine": engine_state}
-        body = cbor.encode(state)
-        temporary = self._folder / "state.new"
         try:
-            temporary.write_bytes(STATE_MAGIC + crc32c(body).to_bytes(4, "little") + body)
-            temporary.replace(self._folder / "state.bin")
+            self._replace_state(self.class_rows_kept + rows.shape[0], engine_state)
             self._row.truncate(0)
         except OSError as error:
             raise CheckpointUnusable(str(self._folder), error.strerror or str(error)) from error
-        self._state = dict(state)
 
     def close(self) -> None:
         self._classes.close()
         self._row.close()
+
+    def _replace_state(self, rows: int, engine_state: dict[str, object] | None) -> None:
+        state: dict[str, object] = {"digest": self._digest, "rows": rows, "engine": engine_state}
+        body = cbor.encode(state)
+        temporary = self._folder / "state.new"
+        temporary.write_bytes(STATE_MAGIC + crc32c(body).to_bytes(4, "little") + body)
+        temporary.replace(self._folder / "state.bin")
+        self._state = state
 
     def _write(self, stream: object, octets: bytes) -> None:
         view = memoryview(octets)

@@ -16,7 +16,6 @@ from bindings.tiles import Layout, Normalisation, tile_f32
 from flight.pipeline.area import PixelArea
 from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.lines import LineSource
-from flight.services import cbor
 
 NO_ANSWER = 255  # nodata, outside the area, or a line the sensor lost
 ENDLESS = 1 << 30  # stands for the number of lines of a strip that has not ended
@@ -167,10 +166,6 @@ class Engine:
         self._open = np.ones((stop - start, grid.width), dtype=np.bool_)
         if self._setup.area is not None:
             self._open = self._setup.area.mask(start, stop - start, grid.width)
-        for lost, count in self._source.lost_ranges():
-            low, high = max(lost - start, 0), min(lost + count - start, stop - start)
-            if low < high:
-                self._open[low:high] = False
         self._scene_rows, self._final = scene_rows, (start, stop)
         if self._checkpoint is not None:
             self._kept = self._checkpoint.tiles(self._row, self._setup.planes, grid.tile)
@@ -194,6 +189,8 @@ class Engine:
             out=self._pixels[0],
             valid=self._valid,
         )
+        for lost, count in self._source.lost_ranges():
+            self._valid[max(lost - row, 0) : max(lost + count - row, 0)] = 0
         start, stop = self._final
         left = self._column * stride
         right = grid.width if self._column == grid.columns - 1 else left + stride
@@ -236,7 +233,7 @@ class Engine:
         if kept is not None:
             return kept
         began_s = self._host_s()
-        scores = self._session.run(self._pixels)[0]
+        scores: NDArray[np.float32] = self._session.run(self._pixels)[0]
         self._inference_s += self._host_s() - began_s
         if self._checkpoint is not None:
             self._checkpoint.save_tile(self._row, self._column, scores)
