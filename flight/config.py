@@ -8,31 +8,26 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from hal.clock import Clock, ScaledClock, SystemClock
+from hal.clock import Clock, SystemClock
+from hal.shared_clock import SharedClock
 from hal.toml_records import ConfigError, load_record
 
 
-class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every table: frozen, and a mistyped field is an error."""
-
-
-class Satellite(_Record):
+class Satellite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who this satellite is."""
 
     name: Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9._-]+$")]
     spacecraft: Annotated[int, Meta(ge=0, le=1023)]  # CCSDS spacecraft identifier
 
 
-class ClockTable(_Record):
-    """Which time the satellite lives in. A scaled clock is for simulation only."""
+class ClockTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Which time the satellite lives in. A shared clock is for simulation only: `file` is its master's."""
 
-    kind: Literal["system", "scaled"] = "system"
-    epoch_mission_s: float = 0.0
-    epoch_host_s: float = 0.0
-    speed: Annotated[float, Meta(gt=0, le=100_000)] = 1.0
+    kind: Literal["system", "shared"] = "system"
+    file: str = ""
 
 
-class Executive(_Record):
+class Executive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The frame loop."""
 
     schedule: str = ""  # path of a schedule table; empty: the built-in one
@@ -41,7 +36,7 @@ class Executive(_Record):
     lock_memory: bool = False
 
 
-class Storage(_Record):
+class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What may be written, and how much of it."""
 
     strips_mb: Annotated[int, Meta(ge=1, le=1_000_000)] = 512
@@ -50,7 +45,7 @@ class Storage(_Record):
     answer_slot_kb: Annotated[int, Meta(ge=16, le=65_536)] = 1024
 
 
-class Link(_Record):
+class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The ground link."""
 
     frame_bytes: Annotated[int, Meta(ge=64, le=2048)] = 1024
@@ -59,7 +54,7 @@ class Link(_Record):
     station: str = ""
 
 
-class Station(_Record):
+class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A ground station that the satellite may meet."""
 
     name: Annotated[str, Meta(min_length=1, max_length=32)]
@@ -69,7 +64,7 @@ class Station(_Record):
     min_elevation_deg: Annotated[float, Meta(ge=0, le=89)] = 5.0
 
 
-class AgentTable(_Record):
+class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the agent may take on."""
 
     applications: tuple[str, ...] = ("water", "cloud")
@@ -79,14 +74,14 @@ class AgentTable(_Record):
     horizon_s: Annotated[float, Meta(gt=0, le=1_209_600)] = 86_400.0
 
 
-class Device(_Record):
+class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One device: a driver by name and its options, which the driver itself validates."""
 
     driver: str
     options: dict[str, Any] = {}
 
 
-class Devices(_Record):
+class Devices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is plugged in."""
 
     sensor: Device
@@ -98,7 +93,7 @@ class Devices(_Record):
     isl: Device | None = None
 
 
-class SatelliteConfig(_Record):
+class SatelliteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file."""
 
     satellite: Satellite
@@ -126,6 +121,4 @@ def load_config(path: Path) -> SatelliteConfig:
 
 def make_clock(table: ClockTable) -> Clock:
     """The clock that a configuration names."""
-    if table.kind == "scaled":
-        return ScaledClock(table.epoch_mission_s, table.epoch_host_s, table.speed)
-    return SystemClock()
+    return SharedClock(Path(table.file)) if table.kind == "shared" else SystemClock()

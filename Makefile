@@ -1,0 +1,61 @@
+# Swath. `make fly` and `make test` work on a fresh clone; everything else builds on the environment that they make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := $(wildcard bindings/csrc/*.c bindings/csrc/*.h bindings/csrc/decl/*.h) bindings/build.py setup.py pyproject.toml
+PACKAGES := bindings hal payload_models flight ground_test
+
+.PHONY: help fly test bench lint check aarch64 sanitize python310 wheel clean
+
+help:
+	@echo "make fly        set up, and fly the demonstration mission on real imagery (results under out/fly/)"
+	@echo "make test       set up, and run the tests"
+	@echo "make lint       ruff and mypy --strict"
+	@echo "make check      the import rule, the C core under ASan and UBSan, Python 3.10, the wheel"
+	@echo "make aarch64    the C core and the kernels' tests on an emulated ARM core"
+	@echo "make bench      side-by-side measurements"
+	@echo "make clean      remove what was built"
+
+$(READY): $(SOURCES) .ci/prerequisites
+	@PYTHON="$(PYTHON)" sh .ci/prerequisites
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (once)" && $(BIN)/python -m pip install -q --disable-pip-version-check "setuptools>=70" wheel "cffi>=2.0"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[cpu,ground,test]'
+	@$(BIN)/python setup.py -q build_ext --inplace
+	@touch $@
+
+fly: $(READY)
+	@$(BIN)/swath-ground fly --out out/fly
+
+test: $(READY)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+check: $(READY)
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory sanitize python310 wheel
+
+sanitize: $(READY)
+	PYTHON=$(BIN)/python bash tests/bindings/sanitize.sh
+
+python310: $(READY)
+	PYTHON=$(BIN)/python sh .ci/python310
+
+wheel: $(READY)
+	$(BIN)/python .ci/check_wheel.py
+
+aarch64: $(READY)
+	bash .ci/aarch64
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks pixels --json
+
+clean:
+	rm -rf build dist *.egg-info out .venv .venv-310 .venv-peers .aarch64 .mypy_cache .ruff_cache .hypothesis
+	find $(PACKAGES) tests -name '__pycache__' -prune -exec rm -rf {} +
+	rm -f bindings/_swath.c bindings/_swath*.so

@@ -1,0 +1,275 @@
+"""The supervisor: starts the satellite's processes, owns their shared memory, restarts what dies.
+
+It decides nothing else. The flight process holds the keys and the radio, the camera process the sensor, the payload
+process the models; the journal writer lives and dies with the flight process it serves, because the journal
+is replayed when a new flight process begins. A kill of any of them is a restart, not a lost satellite.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from flight.config import SatelliteConfig
+from flight.executive.errors import ExecutiveError
+from flight.pipeline.answer_slots import create_answer_memory
+from flight.pipeline.strip_buffer import create_strip_memory
+from hal.clock import Clock
+
+FIRST_BACKOFF_S = 0.05
+MAX_BACKOFF_S = 2.0
+STEADY_S = 1.0  # a process that lived this long begins again at the first back-off
+DRAIN_S = 15.0  # the journal writer's time to commit what it has received
+STOP_S = 5.0
+
+
+class ProcessNotStarted(ExecutiveError, OSError):
+    """A process of the satellite cannot be started at all."""
+
+    code = "process_not_started"
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name, self.reason = name, reason
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Where one satellite keeps its state."""
+
+    root: Path
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.swj"
+
+    @property
+    def strips(self) -> Path:
+        return self.root / "strips"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    @property
+    def pids(self) -> Path:
+        """name -> process id, for operators and for tests that kill."""
+        return self.root / "pids.json"
+
+    def endpoint(self, name: str) -> str:
+        """The control endpoint of the camera or the payload process."""
+        return f"ipc://{self.root / (name + '.ipc')}"
+
+
+@dataclass(slots=True)
+class _Child:
+    """One supervised process."""
+
+    name: str
+    start: Callable[[], subprocess.Popen[bytes]]
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    backoff_s: float = FIRST_BACKOFF_S
+    due_s: float = 0.0
+    restarts: int = -1
+    pidfd: int = -1
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """One satellite's processes. run() returns when the flight process ends by itself, or after SIGTERM or SIGINT."""
+
+    config: SatelliteConfig
+    config_path: Path
+    paths: RunPaths
+    clock: Clock
+    report: Callable[[Mapping[str, object]], None]  # one record a line of the log
+    _children: dict[str, _Child] = field(default_factory=dict)
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _stopping: bool = False
+    _journal: subprocess.Popen[bytes] | None = None
+    _strip_fd: int = -1
+    _answer_fd: int = -1
+
+    def run(self) -> int:
+        """Exit status of the flight process: 0 when it ended as commanded."""
+        for folder in (self.paths.root, self.paths.strips, self.paths.work):
+            folder.mkdir(parents=True, exist_ok=True)
+        storage = self.config.storage
+        self._strip_fd = create_strip_memory(storage.strip_buffer_mb << 20)
+        self._answer_fd = create_answer_memory(storage.answer_slots, storage.answer_slot_kb << 10)
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        previous_wakeup = signal.set_wakeup_fd(wake_write)
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        self._selector.register(wake_read, selectors.EVENT_READ, "wake")
+        self._children = {
+            "flight": _Child("flight", self._start_flight),
+            "camera": _Child("camera", self._start_camera),
+            "payload": _Child("payload", self._start_payload),
+        }
+        try:
+            return self._loop(wake_read)
+        finally:
+            self._stop_all()
+            signal.set_wakeup_fd(previous_wakeup)
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            for descriptor in (wake_read, wake_write, self._strip_fd, self._answer_fd):
+                os.close(descriptor)
+            self._selector.close()
+
+    def _loop(self, wake_read: int) -> int:
+        while not self._stopping:
+            now_s = self.clock.host_s()
+            for child in self._children.values():
+                if child.process is None and now_s >= child.due_s:
+                    self._start(child)
+            waits = [child.due_s - now_s for child in self._children.values() if child.process is None]
+            for key, _ in self._selector.select(max(0.0, min(waits)) if waits else 1.0):
+                if key.data == "wake":
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(wake_read, 4096)
+                    continue
+                status = self._ended(self._children[key.data])
+                if key.data == "flight" and status == 0:
+                    return 0
+        return 0
+
+    def _start(self, child: _Child) -> None:
+        try:
+            child.process = child.start()
+            child.pidfd = os.pidfd_open(child.process.pid)
+        except OSError as error:
+            raise ProcessNotStarted(child.name, error.strerror or str(error)) from error
+        child.started_s = self.clock.host_s()
+        child.restarts += 1
+        self._selector.register(child.pidfd, selectors.EVENT_READ, child.name)
+        self._write_pids()
+        self.report({"event": "started", "process": child.name, "pid": child.process.pid, "restarts": child.restarts})
+
+    def _ended(self, child: _Child) -> int:
+        assert child.process is not None
+        status = child.process.wait()
+        self._selector.unregister(child.pidfd)
+        os.close(child.pidfd)
+        child.process = None
+        now_s = self.clock.host_s()
+        if now_s - child.started_s >= STEADY_S:
+            child.backoff_s = FIRST_BACKOFF_S
+        child.due_s = now_s + child.backoff_s
+        child.backoff_s = min(MAX_BACKOFF_S, child.backoff_s * 2)
+        self.report({"event": "ended", "process": child.name, "status": status})
+        if child.name == "flight":
+            self._drain_journal()
+        return status
+
+    def _drain_journal(self) -> None:
+        """The writer sees the end of its socket, commits what it has and exits; only then may a new one begin."""
+        if self._journal is None:
+            return
+        try:
+            status = self._journal.wait(DRAIN_S)
+        except subprocess.TimeoutExpired:
+            self._journal.kill()
+            status = self._journal.wait()
+        if status != 0:
+            self.report({"event": "ended", "process": "journal", "status": status})
+        self._journal = None
+
+    def _start_flight(self) -> subprocess.Popen[bytes]:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            writer = self._module(
+                "flight.services.journal_process",
+                ("--fd", str(theirs.fileno()), "--path", str(self.paths.journal), *_extra("SWATH_JOURNAL_OPTIONS")),
+                (theirs.fileno(),),
+            )
+            self._journal = writer
+            restarts = {name: max(child.restarts, 0) for name, child in self._children.items()}
+            restarts["flight"] = self._children["flight"].restarts + 1
+            return self._module(
+                "flight.flight_process",
+                (
+                    *("--config", str(self.config_path), "--run-dir", str(self.paths.root)),
+                    *("--journal-fd", str(ours.fileno()), "--answer-fd", str(self._answer_fd)),
+                    *("--restarts", json.dumps(restarts)),
+                ),
+                (ours.fileno(), self._answer_fd),
+            )
+
+    def _start_camera(self) -> subprocess.Popen[bytes]:
+        sensor = self.config.devices.sensor
+        return self._module(
+            "flight.pipeline.camera_process",
+            (
+                *("--control", self.paths.endpoint("camera"), "--strip-fd", str(self._strip_fd)),
+                *("--store", str(self.paths.strips), "--store-mb", str(self.config.storage.strips_mb)),
+                *("--clock", self.config.clock.to_json()),
+                *("--sensor", json.dumps({"driver": sensor.driver, "options": sensor.options})),
+            ),
+            (self._strip_fd,),
+        )
+
+    def _start_payload(self) -> subprocess.Popen[bytes]:
+        return self._module(
+            "flight.pipeline.payload_process",
+            (
+                *("--control", self.paths.endpoint("payload"), "--strip-fd", str(self._strip_fd)),
+                *("--answer-fd", str(self._answer_fd), "--store", str(self.paths.strips)),
+                *("--work", str(self.paths.work), "--clock", self.config.clock.to_json()),
+            ),
+            (self._strip_fd, self._answer_fd),
+        )
+
+    def _module(self, name: str, arguments: tuple[str, ...], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", name, *arguments],
+            pass_fds=descriptors,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a ^C at the terminal reaches the supervisor alone, which stops them in order
+        )
+
+    def _write_pids(self) -> None:
+        pids = {name: child.process.pid for name, child in self._children.items() if child.process is not None}
+        if self._journal is not None:
+            pids["journal"] = self._journal.pid
+        temporary = self.paths.pids.with_suffix(".new")
+        temporary.write_text(json.dumps(pids))
+        temporary.replace(self.paths.pids)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _stop_all(self) -> None:
+        """The flight process first, so that it can flush; then those that serve it."""
+        for name in ("flight", "camera", "payload"):
+            child = self._children.get(name)
+            if child is None or child.process is None:
+                continue
+            child.process.terminate()
+            try:
+                child.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()
+            self._selector.unregister(child.pidfd)
+            os.close(child.pidfd)
+            child.process = None
+            if name == "flight":
+                self._drain_journal()
+        self._drain_journal()
+
+
+def _extra(variable: str) -> list[str]:
+    """Options that a bench gives to one process through the environment (a slow medium, say); none in flight."""
+    return os.environ.get(variable, "").split()
