@@ -10,6 +10,7 @@ A key's id is the first 8 bytes of the SHA-256 of its public key, so it cannot b
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -114,10 +115,8 @@ def development_key(folder: Path, random_bytes: Callable[[int], bytes]) -> Signi
     path = folder / DEVELOPMENT_FILE
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with contextlib.suppress(FileExistsError):  # another run made it a moment ago: then that one is the key
             write_private_key(path, random_bytes(KEY_BYTES))
-        except FileExistsError:
-            pass  # another run made it a moment ago: that one is the key
     return read_signing_key(path)
 
 
