@@ -136,7 +136,7 @@ class Stitcher:
         first, end = grid.final_rows(tile_row, scene_rows if last_row else None)
         scores = view("probabilities", probabilities, np.float32, 3, shape=(self.classes, side, side))
         labels = view("out", out, np.uint8, 2, writable=True, contiguous=False)
-        if out.shape[1] != grid.width or not out_first_row <= first <= end <= out_first_row + out.shape[0]:
+        if out.shape[1] != grid.width or not out_first_row <= first < end <= out_first_row + out.shape[0]:
             raise GeometryRefused(
                 f"rows {first} to {end - 1} of {grid.width} columns do not fit out: "
                 f"{out.shape[0]} x {out.shape[1]} from row {out_first_row}"
