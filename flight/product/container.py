@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from bindings.regions import RegionScanner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from numpy.typing import NDArray
 
 from bindings.crc import crc32c
+from bindings.regions import RegionScanner
 from flight.product.errors import (
     ContentMismatch,
     HeaderInvalid,
@@ -153,7 +153,7 @@ class ProductAssembler:
             raise MaskIncomplete(self._rows, header.height)
         if not 0.0 <= confidence <= 1.0:
             raise HeaderInvalid("confidence", f"must be from 0 to 1, got {confidence!r}")
-        self._findings.offer(self._scanner.finish())
+        self._findings.offer(self._scanner.finish_table())
         tail = encode(
             {
                 1: [getattr(coverage, name) for name in Coverage.__slots__],
@@ -179,7 +179,7 @@ class ProductAssembler:
         self._strips.append(encoded)
         self._rows += rows.shape[0]
         self._counts += counts
-        self._findings.offer(self._scanner.feed(rows))
+        self._findings.offer(self._scanner.feed_table(rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +225,8 @@ class Product:
         for index in range(self.header.strips):
             rows = self.strip(index)
             counts += np.bincount(rows.reshape(-1), minlength=256).astype(np.uint64)
-            table.offer(scanner.feed(rows))
-        table.offer(scanner.finish())
+            table.offer(scanner.feed_table(rows))
+        table.offer(scanner.finish_table())
         found = tuple(int(count) for count in counts[: len(self.counts)])
         if (found, int(counts[NO_ANSWER])) != (self.counts, self.no_answer):
             raise ContentMismatch("pixel counts", (*self.counts, self.no_answer), (*found, int(counts[NO_ANSWER])))

@@ -193,3 +193,24 @@ class AntimeridianCrossed(ProductError, ValueError):
             "polygons cut there (RFC 7946, 3.1.9), which is not done: use the GeoTIFF"
         )
         self.west, self.east = west, east
+
+
+class ExportKindUnknown(ProductError, ValueError):
+    """A kind of file that products are not exported to."""
+
+    code = "export_kind_unknown"
+    exit_status = 2
+
+    def __init__(self, kind: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"`{kind}` is not a kind of export; known: {', '.join(known)}")
+        self.kind, self.known = kind, known
+
+
+class ExportNotWritten(ProductError, OSError):
+    """The system did not take an exported file."""
+
+    code = "export_not_written"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason

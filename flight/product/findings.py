@@ -6,13 +6,13 @@ that deterministic CBOR keeps them short (docs/product-format.md, "Findings").
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bindings.regions import Region
+import numpy as np
+from numpy.typing import NDArray
 
+from bindings.regions import FIELDS, REGION
 from flight.product.errors import ProductDamaged
 
 MAX_FINDINGS = 256
@@ -33,50 +33,54 @@ class Finding:
 
     @property
     def rank(self) -> tuple[float, ...]:
-        """Largest first, then from the top, then from the left; complete, so that an order is never left to chance."""
+        """Its place in a product: largest first, then from the top, then from the left."""
         return (-self.area, self.first_row, self.first_col, self.last_row, self.last_col, self.row, self.col)
 
 
-def finding_of(region: Region) -> Finding:
-    """The finding that a scanned region is; its centre rounded (half up) to sixteenths in whole numbers."""
+class FindingTable:
+    """Keeps the largest regions offered, whatever the order they come in; memory for MAX_FINDINGS."""
+
+    def __init__(self) -> None:
+        self.total = 0  # regions offered
+        self._kept = np.empty(0, REGION)
+
+    def offer(self, regions: NDArray[Any]) -> None:
+        """Take in regions, an array of type REGION (RegionScanner.feed_table)."""
+        self.total += len(regions)
+        if len(self._kept) == MAX_FINDINGS:
+            regions = regions[regions["area"] >= self._kept["area"][-1]]
+        if not len(regions):
+            return
+        every = np.concatenate((self._kept, regions))
+        if len(every) > MAX_FINDINGS:
+            least = np.partition(every["area"], len(every) - MAX_FINDINGS)[len(every) - MAX_FINDINGS]
+            every = every[every["area"] >= least]
+        # lexsort's last key is its first; complete, so that the order is never left to chance
+        order = np.lexsort((*(every[name] for name in reversed(FIELDS[1:])), -every["area"]))
+        self._kept = every[order[:MAX_FINDINGS]]
+
+    def largest(self) -> tuple[Finding, ...]:
+        """Largest first, then from the top, then from the left."""
+        return tuple(_finding(*map(int, region)) for region in self._kept.tolist())
+
+
+def _finding(
+    area: int, first_row: int, first_col: int, last_row: int, last_col: int, sum_row: int, sum_col: int
+) -> Finding:
+    """The centre rounded (half up) to sixteenths in whole numbers."""
     return Finding(
-        region.area,
-        region.first_row,
-        region.first_col,
-        region.last_row,
-        region.last_col,
-        region.first_row + _sixteenths(region.sum_row - region.first_row * region.area, region.area) / CENTRE_STEPS,
-        region.first_col + _sixteenths(region.sum_col - region.first_col * region.area, region.area) / CENTRE_STEPS,
+        area,
+        first_row,
+        first_col,
+        last_row,
+        last_col,
+        first_row + _sixteenths(sum_row - first_row * area, area) / CENTRE_STEPS,
+        first_col + _sixteenths(sum_col - first_col * area, area) / CENTRE_STEPS,
     )
 
 
 def _sixteenths(total: int, count: int) -> int:
     return (2 * CENTRE_STEPS * total + count) // (2 * count)
-
-
-class FindingTable:
-    """Keeps the largest regions offered, whatever their order; memory for MAX_FINDINGS."""
-
-    def __init__(self) -> None:
-        self.total = 0  # regions offered
-        self._kept: list[tuple[tuple[float, ...], Finding]] = []  # a heap: the smallest finding on top
-
-    def offer(self, regions: Iterable[Region]) -> None:
-        """Take regions in. One smaller than the smallest kept costs a comparison and no more."""
-        for region in regions:
-            self.total += 1
-            if len(self._kept) == MAX_FINDINGS and region.area < self._kept[0][1].area:
-                continue
-            finding = finding_of(region)
-            entry = (tuple(-number for number in finding.rank), finding)
-            if len(self._kept) < MAX_FINDINGS:
-                heapq.heappush(self._kept, entry)
-            elif entry[0] > self._kept[0][0]:
-                heapq.heapreplace(self._kept, entry)
-
-    def largest(self) -> tuple[Finding, ...]:
-        """Largest first."""
-        return tuple(finding for _, finding in sorted(self._kept, key=lambda entry: entry[1].rank))
 
 
 def findings_to_columns(findings: tuple[Finding, ...]) -> list[list[int]]:

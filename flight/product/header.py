@@ -82,7 +82,7 @@ class ProductHeader:
         put(self, "parameters", _parameters(self.parameters))
         if not isinstance(self.calibrated, bool):
             raise HeaderInvalid("calibrated", "must be true or false")
-        put(self, "start_s", _finite("start_s", self.start_s, -1e11, 1e11))
+        put(self, "start_s", _finite("start_s", self.start_s, -6e10, 2.5e11))  # years 68 to 9892
         put(self, "line_rate_hz", _finite("line_rate_hz", self.line_rate_hz, 0.0, 1e9))
         _whole("width", self.width, 1, MAX_SIDE)
         _whole("height", self.height, 1, MAX_SIDE)

@@ -1,0 +1,24 @@
+"""A file appears whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from flight.product.errors import ExportNotWritten
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream to write `path` with; it takes its name when the block ends well. Raises ExportNotWritten."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w+b") as stream:
+            yield stream
+        part.replace(path)
+    except OSError as error:
+        raise ExportNotWritten(str(path), error.strerror or str(error)) from error
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""The findings as GeoJSON (RFC 7946): polygons along pixel edges, with holes, in longitude and latitude of WGS 84.
+
+A feature is one part of the finding class whose pixels share edges, in the order of its first pixel. Coordinates have
+seven digits (a centimetre). Everything about the product as a whole stands in the foreign member `swath`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bindings.trace import Polygon, Runs, label_runs, trace_polygons
+from flight.product.container import Product
+from flight.product.errors import AntimeridianCrossed, NotGeoreferenced
+from flight.product.export.files import whole_file
+from flight.product.header import GeoModel
+from flight.product.projection import pixel_area_m2, pixel_to_lonlat
+
+DIGITS = 7
+# In a projected system a straight edge of pixels is a curve in longitude and latitude: it gets a corner at least every
+# so many pixels, which keeps the chord within a few hundredths of a pixel of it.
+_EDGE_PIXELS = 64
+
+
+def export(product: Product, path: Path) -> None:
+    """Write `path`, one feature a line. The file streams; the mask is held whole.
+
+    Raises NotGeoreferenced, UnsupportedProjection, OutsideProjection, AntimeridianCrossed, StripDamaged,
+    ExportNotWritten.
+    """
+    geo = product.header.geo
+    if geo.transform is None or geo.epsg is None:
+        raise NotGeoreferenced("GeoJSON")
+    box = _box(product)
+    with whole_file(path) as stream:
+        opening = json.dumps({"type": "FeatureCollection", "bbox": box, "swath": about(product)}, ensure_ascii=False)
+        stream.write(opening[:-1].encode("utf-8") + b', "features": [\n')
+        separator = b""
+        for feature in features(product):
+            stream.write(separator + json.dumps(feature, ensure_ascii=False, separators=(",", ":")).encode("utf-8"))
+            separator = b",\n"
+        stream.write(b"\n]}\n")
+
+
+def features(product: Product) -> Iterator[dict[str, Any]]:
+    """The features, one at a time. Raises as export()."""
+    header = product.header
+    class_map = product.mask()
+    runs = label_runs(class_map, header.finding_class)
+    areas, pixels = _areas_m2(header.geo, runs), runs.pixels()
+    for part, polygon in enumerate(trace_polygons(class_map, header.finding_class, runs)):
+        yield {
+            "type": "Feature",
+            "id": part,
+            "properties": {
+                "class": header.classes[header.finding_class],
+                "area_m2": round(float(areas[part]), 1),
+                "pixels": int(pixels[part]),
+                "confidence": round(product.confidence, 3),
+            },
+            "geometry": {"type": "Polygon", "coordinates": _rings(header.geo, polygon)},
+        }
+
+
+def about(product: Product) -> dict[str, Any]:
+    """What the product says of itself, as JSON: origin, application, coverage, seal."""
+    header, coverage = product.header, product.coverage
+    return {
+        "application": header.application,
+        "application_version": header.application_version,
+        "model_sha256": header.model_sha256.hex(),
+        "parameters": dict(header.parameters),
+        "software": header.software,
+        "job": header.job_id.hex(),
+        "capture": header.capture_id.hex(),
+        "sensor": header.sensor,
+        "radiometry": header.radiometry,
+        "calibrated": header.calibrated,
+        "start": utc(header.start_s),
+        "line_rate_hz": header.line_rate_hz,
+        "width": header.width,
+        "height": header.height,
+        "epsg": header.geo.epsg,
+        "transform": header.geo.transform,
+        "sigma_m": header.geo.sigma_m,
+        "footprint": header.footprint,
+        "finding": header.classes[header.finding_class],
+        "counts": dict(zip(header.classes, product.counts, strict=True)),
+        "no_answer": product.no_answer,
+        "regions_total": product.regions_total,
+        "confidence": round(product.confidence, 3),
+        "coverage": {name: getattr(coverage, name) for name in coverage.__slots__},
+        "body_sha256": product.body_sha256.hex(),
+        "sealed_by": product.sealed_by.hex(),
+        "sealed": utc(product.time_s),
+        "verified": product.verified,
+    }
+
+
+def utc(seconds: float) -> str:
+    """RFC 3339 text of UTC seconds since 1970, to the millisecond."""
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(milliseconds=round(seconds * 1000))
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _rings(geo: GeoModel, polygon: Polygon) -> list[list[list[float]]]:
+    """Exterior counter-clockwise, holes clockwise (RFC 7946, 3.1.6), closed."""
+    return [_ring(geo, corners) for corners in (polygon.exterior, *polygon.holes)]
+
+
+def _ring(geo: GeoModel, corners: NDArray[np.int32]) -> list[list[float]]:
+    assert geo.transform is not None  # export() and features() begin with pixel_to_lonlat(), which refuses it
+    a, b, _, d, e, _ = geo.transform
+    ring = corners if geo.epsg == 4326 else _with_corners_between(corners)
+    if a * e - b * d < 0:  # north up: what runs clockwise on screen does so on the map
+        ring = ring[::-1]
+    lon, lat = pixel_to_lonlat(geo, ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64))
+    places: list[list[float]] = (np.round(np.stack((lon, lat), 1), DIGITS) + 0.0).tolist()
+    return [*places, places[0]]
+
+
+def _with_corners_between(corners: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The same ring with no edge longer than _EDGE_PIXELS: new corners at multiples of it, so neighbours share them."""
+    ends = np.roll(corners, -1, axis=0)
+    if int(np.abs(ends - corners).max()) <= _EDGE_PIXELS:
+        return corners
+    pieces: list[NDArray[np.int32]] = []
+    for start, end in zip(corners, ends, strict=True):
+        axis = 0 if start[0] != end[0] else 1
+        low, high = sorted((int(start[axis]), int(end[axis])))
+        between = np.arange(low // _EDGE_PIXELS + 1, -(-high // _EDGE_PIXELS), dtype=np.int32) * _EDGE_PIXELS
+        piece = np.repeat(start[None], len(between) + 1, axis=0)
+        piece[1:, axis] = between if start[axis] == low else between[::-1]
+        pieces.append(piece)
+    return np.concatenate(pieces)
+
+
+def _areas_m2(geo: GeoModel, runs: Runs) -> NDArray[np.float64]:
+    """Square metres of each part: each run at the scale of its middle."""
+    lengths = (runs.end - runs.first).astype(np.float64)
+    cells = pixel_area_m2(geo, (runs.first + runs.end) / 2.0, runs.row.astype(np.float64) + 0.5)
+    return np.bincount(runs.part, weights=lengths * cells, minlength=runs.parts).astype(np.float64)
+
+
+def _box(product: Product) -> list[float]:
+    """West, south, east, north of the scene's outline. Raises AntimeridianCrossed when that is not one box."""
+    width, height = product.header.width, product.header.height
+    scene = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.int32)
+    outline = _with_corners_between(scene)
+    lon, lat = pixel_to_lonlat(product.header.geo, outline[:, 0].astype(np.float64), outline[:, 1].astype(np.float64))
+    west, east = float(lon.min()), float(lon.max())
+    steps = np.abs(np.diff(lon, append=lon[:1]))
+    wrapped = product.header.geo.epsg not in (4326, 3857) and float(steps.max()) > 180.0
+    if wrapped or west < -180.0 - 1e-9 or east > 180.0 + 1e-9:
+        raise AntimeridianCrossed(west, east)
+    return [round(value, DIGITS) for value in (west, float(lat.min()), east, float(lat.max()))]

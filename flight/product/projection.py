@@ -1,0 +1,201 @@
+"""Pixels to places: EPSG 4326, 3857 and the UTM zones of WGS 84 (326xx, 327xx), forward and back, without a library.
+
+Transverse Mercator is the Krueger series to the sixth order in the third flattening (Karney 2011, "Transverse Mercator
+with an accuracy of a few nanometers", eqs. 7-10, 35, 36): exact to nanometres within a zone's neighbourhood. EPSG:4326
+is taken as x = longitude, y = latitude, as in GeoTIFF and GeoJSON.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flight.product.errors import NotGeoreferenced, OutsideProjection, UnsupportedProjection
+from flight.product.header import GeoModel
+
+Floats: TypeAlias = "NDArray[np.float64]"
+
+EQUATOR_M = 6_378_137.0
+FLATTENING = 1 / 298.257223563
+_ECCENTRICITY_2 = FLATTENING * (2 - FLATTENING)
+_ECCENTRICITY = math.sqrt(_ECCENTRICITY_2)
+_N = FLATTENING / (2 - FLATTENING)
+_RECTIFYING_M = EQUATOR_M / (1 + _N) * (1 + _N**2 / 4 + _N**4 / 64 + _N**6 / 256)
+_UTM_SCALE = 0.9996
+_FALSE_EASTING_M = 500_000.0
+_FALSE_NORTHING_SOUTH_M = 10_000_000.0
+_MAX_OFF_MERIDIAN_DEG = 40.0  # beyond it the series loses the millimetre
+
+_ALPHA = (
+    _N * (1 / 2 + _N * (-2 / 3 + _N * (5 / 16 + _N * (41 / 180 + _N * (-127 / 288 + _N * 7891 / 37800))))),
+    _N**2 * (13 / 48 + _N * (-3 / 5 + _N * (557 / 1440 + _N * (281 / 630 + _N * -1983433 / 1935360)))),
+    _N**3 * (61 / 240 + _N * (-103 / 140 + _N * (15061 / 26880 + _N * 167603 / 181440))),
+    _N**4 * (49561 / 161280 + _N * (-179 / 168 + _N * 6601661 / 7257600)),
+    _N**5 * (34729 / 80640 + _N * -3418889 / 1995840),
+    _N**6 * 212378941 / 319334400,
+)
+_BETA = (
+    _N * (1 / 2 + _N * (-2 / 3 + _N * (37 / 96 + _N * (-1 / 360 + _N * (-81 / 512 + _N * 96199 / 604800))))),
+    _N**2 * (1 / 48 + _N * (1 / 15 + _N * (-437 / 1440 + _N * (46 / 105 + _N * -1118711 / 3870720)))),
+    _N**3 * (17 / 480 + _N * (-37 / 840 + _N * (-209 / 4480 + _N * 5569 / 90720))),
+    _N**4 * (4397 / 161280 + _N * (-11 / 504 + _N * -830251 / 7257600)),
+    _N**5 * (4583 / 161280 + _N * -108847 / 3991680),
+    _N**6 * 20648693 / 638668800,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class UtmZone:
+    """A UTM zone of WGS 84."""
+
+    number: int  # 1..60
+    south: bool
+
+    @property
+    def meridian_deg(self) -> float:
+        return 6.0 * self.number - 183.0
+
+
+def utm_zone(epsg: int) -> UtmZone | None:
+    """The zone that an EPSG code names, if it names one."""
+    south, number = epsg // 100 == 327, epsg % 100
+    return UtmZone(number, south) if epsg // 100 in (326, 327) and 1 <= number <= 60 else None
+
+
+def is_supported(epsg: int | None) -> bool:
+    """Whether to_lonlat() and from_lonlat() know this code."""
+    return epsg is not None and (epsg in (4326, 3857) or utm_zone(epsg) is not None)
+
+
+def to_lonlat(epsg: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Longitude and latitude in degrees of coordinates in a reference system.
+
+    Raises UnsupportedProjection, OutsideProjection (latitudes past the poles, far outside a zone).
+    """
+    if epsg == 4326:
+        lon, lat = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    elif epsg == 3857:
+        lon = np.degrees(np.asarray(x) / EQUATOR_M)
+        lat = np.degrees(np.arctan(np.sinh(np.asarray(y) / EQUATOR_M)))
+    elif (zone := utm_zone(epsg)) is not None:
+        lon, lat = _utm_to_lonlat(zone, epsg, np.asarray(x, np.float64), np.asarray(y, np.float64))
+    else:
+        raise UnsupportedProjection(epsg)
+    if lat.size and not (np.isfinite(lon).all() and np.abs(lat).max() <= 90.0):
+        raise OutsideProjection(epsg, "coordinates past a pole")
+    return lon, lat
+
+
+def from_lonlat(epsg: int, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+    """Coordinates in a reference system of longitude and latitude in degrees. Raises as to_lonlat()."""
+    lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
+    if lat.size and not np.abs(lat).max() <= 90.0:
+        raise OutsideProjection(epsg, "coordinates past a pole")
+    if epsg == 4326:
+        return lon, lat
+    if epsg == 3857:
+        if lat.size and np.abs(lat).max() >= 90.0:
+            raise OutsideProjection(epsg, "a pole has no place in Mercator's projection")
+        return np.radians(lon) * EQUATOR_M, np.arcsinh(np.tan(np.radians(lat))) * EQUATOR_M
+    if (zone := utm_zone(epsg)) is not None:
+        return _lonlat_to_utm(zone, epsg, lon, lat)
+    raise UnsupportedProjection(epsg)
+
+
+def pixel_to_xy(geo: GeoModel, col: Floats, row: Floats) -> tuple[Floats, Floats]:
+    """Coordinates in the product's own reference system. (0, 0) is the outer corner of the first pixel."""
+    if geo.transform is None:
+        raise NotGeoreferenced("a place on Earth")
+    a, b, c, d, e, f = geo.transform
+    return a * col + b * row + c, d * col + e * row + f
+
+
+def pixel_to_lonlat(geo: GeoModel, col: Floats, row: Floats) -> tuple[Floats, Floats]:
+    """Longitude and latitude in degrees of pixel coordinates. Raises NotGeoreferenced and as to_lonlat()."""
+    if geo.transform is None or geo.epsg is None:
+        raise NotGeoreferenced("a place on Earth")
+    x, y = pixel_to_xy(geo, np.asarray(col, np.float64), np.asarray(row, np.float64))
+    return to_lonlat(geo.epsg, x, y)
+
+
+def pixel_area_m2(geo: GeoModel, col: Floats, row: Floats) -> Floats:
+    """Area on the ellipsoid, square metres, of the pixel whose middle is at (col, row). Raises as pixel_to_lonlat().
+
+    From the scale at the middle: good to about 1e-6 for pixels small beside the Earth.
+    """
+    _, lat = pixel_to_lonlat(geo, col, row)
+    if geo.transform is None or geo.epsg is None:  # pixel_to_lonlat() has refused it
+        raise NotGeoreferenced("an area")
+    a, b, _, d, e, _ = geo.transform
+    grid = abs(a * e - b * d)
+    if geo.epsg == 4326:
+        return grid * math.radians(1.0) ** 2 * _metres_2_per_radian_2(lat)
+    if geo.epsg == 3857:
+        return grid * _metres_2_per_radian_2(lat) * np.cos(np.radians(lat)) / EQUATOR_M**2
+    easting, _ = pixel_to_xy(geo, np.asarray(col, np.float64), np.asarray(row, np.float64))
+    off_m = (easting - _FALSE_EASTING_M) / _UTM_SCALE
+    sine_2 = np.sin(np.radians(lat)) ** 2
+    radius_2 = EQUATOR_M**2 * (1 - _ECCENTRICITY_2) / (1 - _ECCENTRICITY_2 * sine_2) ** 2
+    scale = _UTM_SCALE * (1 + off_m**2 / (2 * radius_2) + off_m**4 / (24 * radius_2**2))
+    area: Floats = grid / scale**2
+    return area
+
+
+def _metres_2_per_radian_2(lat: Floats) -> Floats:
+    """Ellipsoid area of one radian of longitude by one of latitude: M * N * cos(lat)."""
+    radians = np.radians(lat)
+    curved = 1 - _ECCENTRICITY_2 * np.sin(radians) ** 2
+    area: Floats = EQUATOR_M**2 * (1 - _ECCENTRICITY_2) * np.cos(radians) / curved**2
+    return area
+
+
+def _lonlat_to_utm(zone: UtmZone, epsg: int, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+    off_deg = (lon - zone.meridian_deg + 180.0) % 360.0 - 180.0
+    if off_deg.size and np.abs(off_deg).max() > _MAX_OFF_MERIDIAN_DEG:
+        raise OutsideProjection(epsg, f"more than {_MAX_OFF_MERIDIAN_DEG:.0f} degrees from the zone's meridian")
+    off = np.radians(off_deg)
+    tau = _conformal(np.tan(np.radians(lat)))
+    xi = np.arctan2(tau, np.cos(off))
+    eta = np.arcsinh(np.sin(off) / np.hypot(tau, np.cos(off)))
+    north, east = xi.copy(), eta.copy()
+    for order, alpha in enumerate(_ALPHA, 1):
+        north += alpha * np.sin(2 * order * xi) * np.cosh(2 * order * eta)
+        east += alpha * np.cos(2 * order * xi) * np.sinh(2 * order * eta)
+    metres = _UTM_SCALE * _RECTIFYING_M
+    return _FALSE_EASTING_M + metres * east, (_FALSE_NORTHING_SOUTH_M if zone.south else 0.0) + metres * north
+
+
+def _utm_to_lonlat(zone: UtmZone, epsg: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    metres = _UTM_SCALE * _RECTIFYING_M
+    eta = (x - _FALSE_EASTING_M) / metres
+    xi = (y - (_FALSE_NORTHING_SOUTH_M if zone.south else 0.0)) / metres
+    if eta.size and not (np.abs(eta).max() <= 0.75 and np.abs(xi).max() <= math.pi / 2):
+        raise OutsideProjection(epsg, "coordinates far outside the zone")
+    north, east = xi.copy(), eta.copy()
+    for order, beta in enumerate(_BETA, 1):
+        north -= beta * np.sin(2 * order * xi) * np.cosh(2 * order * eta)
+        east -= beta * np.cos(2 * order * xi) * np.sinh(2 * order * eta)
+    tau = _from_conformal(np.sin(north) / np.hypot(np.sinh(east), np.cos(north)))
+    lon = zone.meridian_deg + np.degrees(np.arctan2(np.sinh(east), np.cos(north)))
+    return (lon + 180.0) % 360.0 - 180.0, np.degrees(np.arctan(tau))
+
+
+def _conformal(tau: Floats) -> Floats:
+    """Tangent of the conformal latitude from the tangent of the geographic one (Karney eq. 7)."""
+    sigma = np.sinh(_ECCENTRICITY * np.arctanh(_ECCENTRICITY * tau / np.hypot(1.0, tau)))
+    conformal: Floats = tau * np.hypot(1.0, sigma) - sigma * np.hypot(1.0, tau)
+    return conformal
+
+
+def _from_conformal(wanted: Floats) -> Floats:
+    """The inverse, by Newton's method (Karney eqs. 19-21): three steps reach the last digit, five are taken."""
+    tau = wanted / (1 - _ECCENTRICITY_2)
+    for _ in range(5):
+        reached = _conformal(tau)
+        slope = (1 - _ECCENTRICITY_2) * np.hypot(1.0, tau) / (1 + (1 - _ECCENTRICITY_2) * tau**2)
+        tau = tau + (wanted - reached) / (np.hypot(1.0, reached) * slope)
+    return tau
