@@ -26,6 +26,10 @@ class ClockTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     kind: Literal["system", "shared"] = "system"
     file: str = ""
 
+    def to_json(self) -> str:
+        """As the start argument of the camera and payload processes."""
+        return msgspec.json.encode(self).decode()
+
 
 class Executive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The frame loop."""

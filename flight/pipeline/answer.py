@@ -1,0 +1,129 @@
+"""From an application and a description of the strip to what the engine and the product need to know."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bindings.stitch import TileGrid
+from flight import __version__
+from flight.pipeline.area import PixelArea
+from flight.pipeline.capture_meta import CaptureMeta
+from flight.pipeline.engine import EngineSetup
+from flight.pipeline.errors import PipelineError
+from flight.product.header import GeoModel, ProductHeader
+from flight.product.projection import from_lonlat, is_supported, pixel_to_lonlat
+from hal.sensor.bands import BandInfo
+from payload_models.loader import Application
+from payload_models.matching import NAMES, InputPlan, match
+
+EDGE_STEPS = 16  # an edge straight in longitude and latitude is bent in the scene's projection
+STRIP_ROWS = 64  # rows of a product's independently decodable strips
+
+
+class AreaNotPlaced(PipelineError, ValueError):
+    """An area was given, but nothing says where the strip lies."""
+
+    code = "not_georeferenced"
+
+    def __init__(self) -> None:
+        super().__init__("an area needs a strip with a known place: it has no transform or an unsupported projection")
+
+
+def plan_input(application: Application, meta: CaptureMeta) -> InputPlan:
+    """How the strip's bands feed the application's graph. Raises a ModelError that says what does not fit."""
+    described = zip(meta.band_names, meta.band_common, meta.band_centre_nm, strict=True)
+    bands = tuple(BandInfo(name, common, centre_nm) for name, common, centre_nm in described)
+    return match(application.manifest, bands, NAMES[meta.radiometry], meta.scale, meta.offset, gsd_m=meta.gsd_m)
+
+
+def engine_setup(
+    application: Application,
+    plan: InputPlan,
+    meta: CaptureMeta,
+    parameters: dict[str, float],
+    area: tuple[tuple[tuple[float, float], ...], ...],
+) -> EngineSetup:
+    """Everything that decides the class map. area: rings of (longitude, latitude); empty takes the whole strip."""
+    manifest = application.manifest
+    cut = manifest.input
+    return EngineSetup(
+        grid=TileGrid(meta.columns, cut.tile, cut.overlap, cut.margin),
+        band_indices=plan.band_indices,
+        norm=plan.norm,
+        planes=manifest.planes,
+        threshold=manifest.threshold(parameters),
+        nodata=meta.nodata,
+        area=pixel_area(area, geo_model(meta)) if area else None,
+        model_sha256=bytes.fromhex(manifest.variant[plan.variant].sha256),
+    )
+
+
+def geo_model(meta: CaptureMeta, sigma_m: float = 0.0) -> GeoModel:
+    """Where the strip's pixels lie."""
+    return GeoModel(transform=meta.transform, epsg=meta.epsg, sigma_m=sigma_m)
+
+
+def pixel_area(area: tuple[tuple[tuple[float, float], ...], ...], geo: GeoModel) -> PixelArea:
+    """Rings of (longitude, latitude) as rings of (column, row). Raises AreaNotPlaced."""
+    if geo.transform is None or geo.epsg is None or not is_supported(geo.epsg):
+        raise AreaNotPlaced
+    a, b, c, d, e, f = geo.transform
+    inverse = np.linalg.inv(np.array([[a, b], [d, e]], dtype=np.float64))
+    rings = []
+    for ring in area:
+        points = np.array(ring, dtype=np.float64)
+        following = np.roll(points, -1, axis=0)
+        steps = np.arange(EDGE_STEPS, dtype=np.float64)[None, :, None] / EDGE_STEPS
+        bent = (points[:, None, :] + (following - points)[:, None, :] * steps).reshape(-1, 2)
+        x, y = from_lonlat(geo.epsg, bent[:, 0], bent[:, 1])
+        pixels = inverse @ np.stack([x - c, y - f])
+        rings.append(tuple((float(column), float(row)) for column, row in pixels.T))
+    return PixelArea(tuple(rings))
+
+
+def product_header(
+    application: Application,
+    plan: InputPlan,
+    meta: CaptureMeta,
+    parameters: dict[str, float],
+    *,
+    job_id: bytes,
+    capture_id: bytes,
+    start_s: float,
+    height: int,
+    sigma_m: float,
+) -> ProductHeader:
+    """What the product will say of itself. Raises HeaderInvalid."""
+    manifest = application.manifest
+    geo = geo_model(meta, sigma_m)
+    return ProductHeader(
+        job_id=job_id,
+        capture_id=capture_id,
+        application=manifest.name,
+        application_version=manifest.version,
+        model_sha256=bytes.fromhex(manifest.variant[plan.variant].sha256),
+        parameters=tuple(parameters.items()),
+        software=f"swath {__version__}",
+        sensor=meta.sensor,
+        radiometry=meta.radiometry,
+        calibrated=plan.calibrated,
+        start_s=start_s,
+        line_rate_hz=meta.line_rate_hz,
+        width=meta.columns,
+        height=height,
+        classes=tuple(entry.name for entry in manifest.classes),
+        finding_class=manifest.finding_class,
+        geo=geo,
+        footprint=_footprint(geo, meta.columns, height),
+        strip_rows=STRIP_ROWS,
+    )
+
+
+def _footprint(geo: GeoModel, width: int, height: int) -> tuple[tuple[float, float], ...]:
+    """The strip's corners, counter-clockwise for a north-up scene; empty where its place is not known."""
+    if geo.transform is None or geo.epsg is None or not is_supported(geo.epsg):
+        return ()
+    columns = np.array([0.0, 0.0, width, width])
+    rows = np.array([0.0, height, height, 0.0])
+    longitude, latitude = pixel_to_lonlat(geo, columns, rows)
+    return tuple((float(x), float(y)) for x, y in zip(longitude, latitude, strict=True))
