@@ -1,0 +1,203 @@
+"""One job in the payload process: an application on a capture, tile by tile, kept where a restart finds it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bindings.stitch import TileGrid
+from flight.pipeline.answer_slots import AnswerWriter
+from flight.pipeline.area import PixelArea
+from flight.pipeline.capture_meta import CaptureMeta
+from flight.pipeline.checkpoint import Checkpoint
+from flight.pipeline.control import InferOrder, StripOffer
+from flight.pipeline.engine import Engine, EngineSetup, Progress, Step
+from flight.pipeline.process_errors import AnswerOutOfRange, AreaUnplaced
+from flight.pipeline.session import OnnxSession
+from flight.pipeline.strip_buffer import StripReader
+from flight.pipeline.strip_source import StripSource
+from flight.product.projection import from_lonlat
+from hal.sensor.bands import BandInfo
+from hal.sensor.radiometry import RADIOMETRY_NAMES
+from payload_models.errors import ApplicationUnknown
+from payload_models.loader import MANIFEST_NAME, Application, applications, load_application
+from payload_models.manifest import Manifest
+from payload_models.matching import InputPlan, match
+
+MAX_KEPT_JOBS = 8  # folders of jobs that nobody has told to forget
+
+
+@dataclass(slots=True)
+class ModelShelf:
+    """Applications that passed the graph guard, and the sessions made from them. Each is checked once per process."""
+
+    folder: Path | None  # beside those that came with the installation
+    _applications: dict[str, Application] = field(default_factory=dict)
+    _sessions: dict[tuple[str, int], OnnxSession] = field(default_factory=dict)
+
+    def application(self, name: str) -> Application:
+        """Raises ApplicationUnknown and every error of load_application."""
+        if name not in self._applications:
+            self._applications[name] = load_application(self._place(name), check_graphs=True)
+        return self._applications[name]
+
+    def session(self, name: str, variant: int) -> OnnxSession:
+        """The graph of one variant, its hash verified, ready to run."""
+        if (name, variant) not in self._sessions:
+            application = self.application(name)
+            self._sessions[name, variant] = OnnxSession(
+                application.model_bytes(variant),
+                bands=len(application.manifest.variant[variant].bands),
+                classes=application.manifest.planes,
+            )
+        return self._sessions[name, variant]
+
+    def _place(self, name: str) -> Path:
+        """A name is looked up, never taken for a path."""
+        if self.folder is not None and (self.folder / name / MANIFEST_NAME).is_file():
+            return self.folder / name
+        known = applications()
+        if name not in known:
+            raise ApplicationUnknown(name, sorted(known))
+        return known[name]
+
+
+class PayloadJob:
+    """A job being worked on. Raises, from its constructor and from step(), whatever makes it fail."""
+
+    def __init__(
+        self,
+        order: InferOrder,
+        *,
+        work: Path,
+        store: Path,
+        ring: StripReader,
+        shelf: ModelShelf,
+        host_s: Callable[[], float],
+    ) -> None:
+        """CaptureAbsent: the capture has not begun yet; the caller tries again later."""
+        self.order = order
+        self._source = StripSource(store, order.capture, ring)
+        try:
+            meta = self._source.meta
+            application = shelf.application(order.application)
+            plan = plan_input(application.manifest, meta)
+            setup = engine_setup(application, plan, meta, order)
+            session = shelf.session(order.application, plan.variant)
+            digest = hashlib.sha256(setup.digest() + order.capture).digest()
+            self._checkpoint = Checkpoint(job_folder(work, order.job), digest, meta.columns)
+        except BaseException:
+            self._source.close()
+            raise
+        self._engine = Engine(setup, self._source, session, _keep_nothing, host_s, self._checkpoint)
+        self._width = meta.columns
+        self._offered: dict[int, StripOffer] = {}
+        self.finished = False
+        # Nothing before the first unfinished tile row is read again; three tiles cover overlap and reflection.
+        self._source.release(max(0, self._engine.progress.rows_final - 3 * setup.grid.tile))
+
+    @property
+    def progress(self) -> Progress:
+        return self._engine.progress
+
+    def step(self) -> Step:
+        """One tile of work; never waits."""
+        step = self._engine.step()
+        self.finished = step is Step.FINISHED
+        return step
+
+    def offers(self, slots: AnswerWriter, acked_strips: int) -> tuple[StripOffer, ...]:
+        """The finished strips from `acked_strips` on, as many as there are slots, each lying in its slot."""
+        strip_rows, rows_final = self.order.strip_rows, self._checkpoint.class_rows_kept
+        if strip_rows * self._width > slots.slot_bytes:
+            raise AnswerOutOfRange("bytes", strip_rows * self._width, slots.slot_bytes)
+        offered = []
+        for index in range(acked_strips, acked_strips + slots.slots):
+            first = index * strip_rows
+            count = min(strip_rows, rows_final - first)
+            if count < 1 or (count < strip_rows and not self.finished):
+                break
+            slot = index % slots.slots
+            found = self._offered.get(slot)
+            if found is None or found.index != index:
+                rows = self._checkpoint.class_rows(first, count)
+                found = self._offered[slot] = slots.put(slot, self.order.job, index, first, rows)
+            offered.append(found)
+        return tuple(offered)
+
+    def close(self) -> None:
+        """Close the files. What was done stays in the job's folder."""
+        self._source.close()
+        self._checkpoint.close()
+
+
+def plan_input(manifest: Manifest, meta: CaptureMeta) -> InputPlan:
+    """Which bands of the capture feed the graph. Raises the errors of payload_models.matching.match."""
+    bands = [
+        BandInfo(name, common, centre)
+        for name, common, centre in zip(meta.band_names, meta.band_common, meta.band_centre_nm, strict=True)
+    ]
+    return match(manifest, bands, RADIOMETRY_NAMES[meta.radiometry], meta.scale, meta.offset, gsd_m=meta.gsd_m)
+
+
+def engine_setup(application: Application, plan: InputPlan, meta: CaptureMeta, order: InferOrder) -> EngineSetup:
+    """All that decides the class map. Raises ParameterRefused, AreaUnplaced and the errors of the projection."""
+    manifest = application.manifest
+    shape = manifest.input
+    return EngineSetup(
+        grid=TileGrid(meta.columns, shape.tile, shape.overlap, shape.margin),
+        band_indices=plan.band_indices,
+        norm=plan.norm,
+        planes=manifest.planes,
+        threshold=manifest.threshold(dict(order.parameters)),
+        nodata=meta.nodata,
+        area=pixel_area(order.area, meta),
+        model_sha256=bytes.fromhex(manifest.variant[plan.variant].sha256),
+    )
+
+
+def pixel_area(area: tuple[tuple[float, float], ...], meta: CaptureMeta) -> PixelArea | None:
+    """One ring of (longitude, latitude) in pixels of the capture; None, the whole of it, for an empty one."""
+    if not area:
+        return None
+    if meta.transform is None or meta.epsg is None:
+        raise AreaUnplaced
+    a, b, c, d, e, f = meta.transform
+    corners = np.array(area, dtype=np.float64)
+    x, y = from_lonlat(meta.epsg, corners[:, 0], corners[:, 1])
+    determinant = a * e - b * d
+    if determinant == 0:
+        raise AreaUnplaced
+    columns = (e * (x - c) - b * (y - f)) / determinant
+    rows = (a * (y - f) - d * (x - c)) / determinant
+    return PixelArea((tuple((float(column), float(row)) for column, row in zip(columns, rows, strict=True)),))
+
+
+def job_folder(work: Path, job: bytes) -> Path:
+    """Where a job's work lies. Its id is 32 octets, so the name is 64 hexadecimal digits and nothing else."""
+    return work / job.hex()
+
+
+def forget_job(work: Path, job: bytes) -> None:
+    """Delete what was kept of a job; nothing when there is nothing."""
+    shutil.rmtree(job_folder(work, job), ignore_errors=True)
+
+
+def bound_kept_jobs(work: Path, current: bytes) -> None:
+    """Delete the work of the jobs untouched for longest, above MAX_KEPT_JOBS, never the current one's."""
+    folders = sorted(
+        (entry for entry in work.iterdir() if entry.is_dir() and len(entry.name) == 64 and entry.name != current.hex()),
+        key=lambda entry: entry.stat().st_mtime_ns,
+    )
+    for folder in folders[: max(0, len(folders) - MAX_KEPT_JOBS + 1)]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_nothing(first_row: int, rows: NDArray[np.uint8]) -> None:
+    """The checkpoint keeps the class rows; strips are read back from it."""

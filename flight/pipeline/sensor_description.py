@@ -1,0 +1,48 @@
+"""What a sensor's lines mean: its format and, where its driver tells, its bands, radiometry and place."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from flight.pipeline.capture_meta import CaptureMeta
+from flight.pipeline.process_errors import SensorUndescribed
+from hal.sensor.protocol import Sensor
+from hal.sensor.radiometry import RADIOMETRY_NAMES
+from hal.sensor.scene import SceneInfo
+
+_NAMES = {number: name for name, number in RADIOMETRY_NAMES.items()}
+
+
+@runtime_checkable
+class DescribedSensor(Protocol):
+    """A sensor whose driver knows what its bands and numbers are."""
+
+    @property
+    def info(self) -> SceneInfo: ...
+
+
+def describe(sensor: Sensor) -> CaptureMeta:
+    """The description of a capture by this sensor. Raises SensorUndescribed where it would be a guess."""
+    if not isinstance(sensor, DescribedSensor):
+        raise SensorUndescribed("the driver does not say what its bands are")
+    form, info = sensor.format, sensor.info
+    if form.bands != len(info.bands):
+        raise SensorUndescribed(f"lines of {form.bands} bands, {len(info.bands)} are described")
+    return CaptureMeta(
+        columns=form.columns,
+        bands=form.bands,
+        dtype=form.dtype,  # type: ignore[arg-type]  # checked by the strip format and by every decoder
+        line_rate_hz=form.line_rate_hz,
+        lines=form.lines,
+        band_names=tuple(band.name[:32] for band in info.bands),
+        band_common=tuple(band.common[:32] for band in info.bands),
+        band_centre_nm=tuple(band.centre_nm for band in info.bands),
+        sensor=info.sensor[:32],
+        radiometry=_NAMES[info.radiometry],  # type: ignore[arg-type]
+        scale=info.scale,
+        offset=info.offset,
+        nodata=info.nodata,
+        transform=info.transform,
+        epsg=info.epsg,
+        gsd_m=info.gsd_m,
+    )
