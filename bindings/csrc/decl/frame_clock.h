@@ -1,0 +1,63 @@
+#ifndef SWATH_DECL_FRAME_CLOCK_H
+#define SWATH_DECL_FRAME_CLOCK_H
+
+#include <stdint.h>
+
+#define SW_FRAME_OPEN 0    /* released: not taken yet, or taken and not done */
+#define SW_FRAME_RUN 1     /* done before the next release */
+#define SW_FRAME_LATE 2    /* done after it, or given up for a newer one */
+#define SW_FRAME_SKIPPED 3 /* never taken */
+
+/* A thread that releases a frame every `minor_us`, on absolute deadlines, whatever its reader does. */
+typedef struct sw_clock sw_clock;
+
+typedef struct {
+    int64_t minor_us;         /* 100..1000000 */
+    int64_t history;          /* records kept, 1..1048576 */
+    int64_t pet_every_frames; /* >= 1 */
+    int64_t max_missed;       /* frames since the last check-in beyond which nothing is petted */
+    int32_t watchdog_fd;      /* -1: none; one octet is written per pet; stays the caller's */
+    int32_t realtime, priority, lock_memory;
+} sw_clock_setup;
+
+/* What the system granted: 0, or the errno of the refusal; -1: not asked for. */
+typedef struct {
+    int32_t realtime, lock_memory;
+} sw_clock_grant;
+
+typedef struct {
+    int64_t frame;
+    int64_t release_ns;  /* nominal, CLOCK_MONOTONIC */
+    int64_t lateness_ns; /* from then to the hand-over */
+} sw_slot;
+
+typedef struct {
+    int64_t released, run, late, skipped, open; /* released = run + late + skipped + open, always */
+    int64_t worst_release_ns;                   /* latest wake-up, from nominal */
+    int64_t worst_done_ns;                      /* from nominal release to done */
+    int64_t late_wakes;                         /* the clock woke in a later frame than it meant to */
+    int64_t missed_check_ins, pets, withheld;
+    int64_t unwritable;                         /* the watchdog would have blocked or refused */
+} sw_counters;
+
+/* One frame as it went; times are 0 until they happen. Laid out alike on every machine. */
+typedef struct {
+    int64_t frame, release_late_ns, taken_ns, done_ns;
+    int32_t state, reserved;
+} sw_frame;
+
+sw_clock *sw_clock_new(const sw_clock_setup *setup); /* NULL: no memory, or a setup out of its ranges */
+void sw_clock_free(sw_clock *clock);                 /* stops it first */
+int sw_clock_start(sw_clock *clock, sw_clock_grant *grant);
+int sw_clock_stop(sw_clock *clock); /* joins the thread; again is harmless */
+
+/* Waits for a frame newer than the last taken; takes the newest. 1: taken, 0: time is up, SW_E_STOPPED. */
+int sw_clock_wait(sw_clock *clock, int64_t timeout_us, sw_slot *slot);
+/* 1: in time, 0: late, SW_E_ORDER: not the frame that was taken. */
+int sw_clock_done(sw_clock *clock, int64_t frame);
+int sw_clock_check_in(sw_clock *clock, int32_t healthy);
+int sw_clock_counters(sw_clock *clock, sw_counters *counters);
+/* The newest `count` records, oldest first; returns how many there are. */
+int64_t sw_clock_history(sw_clock *clock, sw_frame *frames, int64_t count);
+
+#endif

@@ -1,0 +1,199 @@
+"""The frame clock: a C thread releases frames on absolute deadlines and accounts for every one of them.
+
+The thread keeps time whether or not Python runs: a frame nobody took in time is counted as skipped,
+one that ended after the next release as late. It also decides on the watchdog: it pets only while
+check-ins are fresh and healthy, never for a dead Python.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bindings.faults import GeometryRefused, OrderMismatch
+from bindings.ffi import check, ffi, lib
+
+
+class FrameState(IntEnum):
+    """What became of a released frame."""
+
+    OPEN = 0  # not taken yet, or taken and not done
+    RUN = 1  # done before the next release
+    LATE = 2  # done after it, or given up for a newer one
+    SKIPPED = 3  # never taken
+
+
+@dataclass(frozen=True, slots=True)
+class ClockGrant:
+    """What the system allowed. `reasons` says why not, a line for each thing not had."""
+
+    realtime: bool
+    memory_locked: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A frame handed out."""
+
+    frame: int  # minor frames, from 0
+    release_ns: int  # nominal release, CLOCK_MONOTONIC (time.monotonic_ns)
+    lateness_us: int  # from then to the hand-over
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCounters:
+    """Since the start; released == run + late + skipped + open in every reading."""
+
+    released: int
+    run: int
+    late: int
+    skipped: int
+    open: int
+    worst_release_us: int  # latest wake-up of the thread, from the nominal release
+    worst_done_us: int  # longest time from the nominal release to done()
+    late_wakes: int  # wake-ups that came in a later frame than meant
+    missed_check_ins: int  # frames without a check-in
+    pets: int
+    withheld: int  # pets that were due and not given: check-ins stale or unhealthy
+    unwritable: int  # pets that the watchdog did not take
+
+
+# as sw_frame in csrc/decl/frame_clock.h; times in ns of CLOCK_MONOTONIC, 0 until they happen
+FRAME: Final = np.dtype(
+    {
+        "names": ["frame", "release_late_ns", "taken_ns", "done_ns", "state"],
+        "formats": [np.int64, np.int64, np.int64, np.int64, np.int32],
+        "offsets": [0, 8, 16, 24, 32],
+        "itemsize": 40,
+    }
+)
+
+
+class FrameClock:
+    """Minor frames of `minor_us`, from frame 0 at start. For one consumer; started once."""
+
+    def __init__(
+        self,
+        minor_us: int,
+        *,
+        realtime: bool,
+        priority: int = 80,
+        lock_memory: bool,
+        history: int = 4096,
+        watchdog_fd: int = -1,
+        pet_every_frames: int = 100,
+        max_missed: int = 50,
+    ) -> None:
+        """minor_us: 100..1000000; realtime: ask for SCHED_FIFO at `priority`; lock_memory: ask that what
+        is mapped at the start stays in memory; history: records kept; watchdog_fd: gets one octet per
+        pet, stays the caller's; max_missed: frames since the last check-in after which none is given.
+        Raises GeometryRefused.
+        """
+        bounds = (
+            ("minor_us", minor_us, 100, 1_000_000),
+            ("priority", priority, 1, 99),
+            ("history", history, 1, 1 << 20),
+            ("watchdog_fd", watchdog_fd, -1, 1 << 30),
+            ("pet_every_frames", pet_every_frames, 1, 1 << 40),
+            ("max_missed", max_missed, 0, 1 << 40),
+        )
+        for name, number, low, high in bounds:
+            if not low <= number <= high:
+                raise GeometryRefused(f"{name} is {low} to {high}, got {number}")
+        self.minor_us, self._priority, self._history = minor_us, priority, history
+        setup = ffi.new(
+            "sw_clock_setup *",
+            (minor_us, history, pet_every_frames, max_missed, watchdog_fd, realtime, priority, lock_memory),
+        )
+        clock = lib.sw_clock_new(setup)
+        if clock == ffi.NULL:
+            raise MemoryError("no memory for the frame clock")
+        self._clock = ffi.gc(clock, lib.sw_clock_free)
+
+    def start(self) -> ClockGrant:
+        """Start the thread; frame 0 is released one minor frame later. Raises SystemRefused, OrderMismatch."""
+        grant = ffi.new("sw_clock_grant *")
+        code = lib.sw_clock_start(self._clock, grant)
+        if code == lib.SW_E_ORDER:
+            raise OrderMismatch("a frame clock is started once, by the process that made it")
+        check(code)
+        reasons = (
+            _reason(grant.realtime, f"SCHED_FIFO priority {self._priority}", "CAP_SYS_NICE or RLIMIT_RTPRIO"),
+            _reason(grant.lock_memory, "locking memory", "CAP_IPC_LOCK or RLIMIT_MEMLOCK"),
+        )
+        return ClockGrant(grant.realtime == 0, grant.lock_memory == 0, tuple(line for line in reasons if line))
+
+    def wait(self, timeout_us: int) -> Slot | None:
+        """Wait, without the interpreter's lock, for a frame newer than the last taken; None: time is up.
+
+        The newest released frame is handed out: older ones not taken are skipped, and one taken and not
+        done is late. Raises ClockStopped.
+        """
+        slot = ffi.new("sw_slot *")
+        if not check(lib.sw_clock_wait(self._clock, min(max(timeout_us, 0), 3_600_000_000), slot)):
+            return None
+        return Slot(slot.frame, slot.release_ns, slot.lateness_ns // 1000)
+
+    def done(self, frame: int) -> bool:
+        """The frame's work has ended. True: before the next release (run); False: late.
+
+        Raises OrderMismatch for another frame than the one taken last and not done.
+        """
+        code = lib.sw_clock_done(self._clock, frame)
+        if code == lib.SW_E_ORDER:
+            raise OrderMismatch(f"frame {frame} is not the one that was taken")
+        return bool(check(code))
+
+    def check_in(self, healthy: bool) -> None:
+        """Python is alive, and well or not: what the watchdog is petted for."""
+        check(lib.sw_clock_check_in(self._clock, healthy))
+
+    def counters(self) -> FrameCounters:
+        """All counters of one instant; also after stop()."""
+        c = ffi.new("sw_counters *")
+        check(lib.sw_clock_counters(self._clock, c))
+        return FrameCounters(
+            released=c.released,
+            run=c.run,
+            late=c.late,
+            skipped=c.skipped,
+            open=c.open,
+            worst_release_us=c.worst_release_ns // 1000,
+            worst_done_us=c.worst_done_ns // 1000,
+            late_wakes=c.late_wakes,
+            missed_check_ins=c.missed_check_ins,
+            pets=c.pets,
+            withheld=c.withheld,
+            unwritable=c.unwritable,
+        )
+
+    def history(self, count: int) -> NDArray[Any]:
+        """The newest `count` frames (at most as many as are kept), oldest first, as an array of type FRAME."""
+        frames = np.zeros(min(max(count, 0), self._history), FRAME)
+        address = ffi.cast("sw_frame *", frames.__array_interface__["data"][0])
+        return frames[: check(lib.sw_clock_history(self._clock, address, len(frames)))]
+
+    def stop(self) -> None:
+        """Stop and join the thread, within about one minor frame. Again is harmless."""
+        check(lib.sw_clock_stop(self._clock))
+
+    def __enter__(self) -> FrameClock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _reason(errno: int, what: str, needs: str) -> str:
+    if errno == 0:
+        return ""
+    return f"{what}: not asked for" if errno < 0 else f"{what}: {os.strerror(errno)} (needs {needs})"
