@@ -108,6 +108,21 @@ class FileJournal:
         """The highest durable sequence."""
         return self._durable
 
+    @property
+    def sequence(self) -> int:
+        """The sequence of the last record appended."""
+        return self._durable
+
+    @property
+    def durable(self) -> int:
+        """The highest durable sequence."""
+        return self._durable
+
+    @property
+    def queued_bytes(self) -> int:
+        """Nothing waits: append() returns when the record is durable."""
+        return 0
+
     def close(self) -> None:
         """Close the storage."""
         self._storage.close()
@@ -137,6 +152,11 @@ class WriterClient:
     def sequence(self) -> int:
         """The sequence of the last record appended."""
         return self._sequence
+
+    @property
+    def durable(self) -> int:
+        """The highest durable sequence that poll() has seen."""
+        return self._durable
 
     @property
     def queued_bytes(self) -> int:

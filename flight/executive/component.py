@@ -1,0 +1,67 @@
+"""What the executive tells the ground."""
+
+from __future__ import annotations
+
+from flight.services.declare import Component, Event, Field, Severity
+
+FRAME_LATE = Event(1, Severity.WARNING, "frame {frame:u32} ended after the next release")
+FRAMES_SKIPPED = Event(2, Severity.WARNING, "{skipped:u32} frames skipped before frame {frame:u32}")
+OVERRAN = Event(
+    3, Severity.WARNING, "activity {activity:u8} took {took_us:u32} us, {over_us:u32} us above its worst case"
+)
+DEADLINE_MISSED = Event(4, Severity.WARNING, "activity {activity:u8} ended {over_us:u32} us after its deadline")
+NOT_STARTED = Event(5, Severity.INFO, "activity {activity:u8} not started: {left_us:u32} us left, policy {policy:u8}")
+RAISED = Event(6, Severity.ERROR, "activity {activity:u8} raised, {in_a_row:u8} in a row")
+DISABLED = Event(7, Severity.ERROR, "activity {activity:u8} disabled after raising {in_a_row:u8} times in a row")
+MODE_CHANGED = Event(8, Severity.INFO, "mode {before:u8} -> {after:u8}, cause {cause:u8}")
+MODE_REFUSED = Event(9, Severity.WARNING, "mode {before:u8} -> {after:u8} refused, cause {cause:u8}")
+UNHEALTHY = Event(10, Severity.CRITICAL, "activity {activity:u8} silent for {silent:u32} frames: watchdog withheld")
+HEALTHY = Event(11, Severity.INFO, "healthy again at frame {frame:u32}")
+CLOCK_GRANT = Event(12, Severity.INFO, "frame clock started: real time {realtime:u8}, memory locked {locked:u8}")
+
+EXECUTIVE = Component(
+    name="executive",
+    number=1,
+    events=(
+        FRAME_LATE,
+        FRAMES_SKIPPED,
+        OVERRAN,
+        DEADLINE_MISSED,
+        NOT_STARTED,
+        RAISED,
+        DISABLED,
+        MODE_CHANGED,
+        MODE_REFUSED,
+        UNHEALTHY,
+        HEALTHY,
+        CLOCK_GRANT,
+    ),
+    telemetry=(  # the housekeeping packet
+        Field("mode", "u8"),
+        Field("healthy", "u8"),
+        Field("frames_released", "u64"),
+        Field("frames_run", "u64"),
+        Field("frames_late", "u32"),
+        Field("frames_skipped", "u32"),
+        Field("worst_release_us", "u32", "us"),
+        Field("worst_done_us", "u32", "us"),
+        Field("watchdog_pets", "u32"),
+        Field("watchdog_withheld", "u32"),
+        Field("activities_run", "u64"),
+        Field("activities_not_started", "u32"),
+        Field("activities_shed", "u32"),
+        Field("activities_deferred", "u32"),
+        Field("activities_overran", "u32"),
+        Field("activities_late", "u32"),
+        Field("activities_raised", "u32"),
+        Field("activities_disabled", "u8"),
+        Field("busiest_activity", "u8"),
+        Field("busiest_us", "u32", "us"),
+        Field("events_queued", "u16"),
+        Field("events_dropped", "u32"),
+        Field("events_squelched", "u32"),
+        Field("journal_sequence", "u64"),
+        Field("journal_durable", "u64"),
+        Field("journal_queued", "u32", "B"),
+    ),
+)

@@ -1,0 +1,48 @@
+"""Errors of the executive."""
+
+from __future__ import annotations
+
+from flight.errors import FlightError
+
+
+class ExecutiveError(FlightError):
+    """Base of every error of the executive."""
+
+    code = "executive_error"
+
+
+class ModeRefused(ExecutiveError, ValueError):
+    """A transition that the table of modes does not have."""
+
+    code = "mode_refused"
+
+    def __init__(self, current: str, wanted: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"no transition from {current} to {wanted}; from {current}: {', '.join(allowed) or 'none'}")
+        self.current, self.wanted, self.allowed = current, wanted, allowed
+
+
+class ScheduleRefused(ExecutiveError, ValueError):
+    """A table that the analysis does not find to fit. The executive flies no such table."""
+
+    code = "schedule_refused"
+    exit_status = 2
+
+    def __init__(self, table: str, problems: tuple[tuple[int, str], ...]) -> None:
+        line, reason = problems[0]
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(f"{table}:{line}: {reason}{more}")
+        self.table, self.problems = table, problems
+
+
+class ActivityUnknown(ExecutiveError, KeyError):
+    """The table names an activity that this software does not have."""
+
+    code = "activity_unknown"
+    exit_status = 2
+
+    def __init__(self, activity: str, table: str, line: int, known: tuple[str, ...]) -> None:
+        super().__init__(f"{table}:{line}: no activity `{activity}`; known: {', '.join(known)}")
+        self.activity, self.table, self.line, self.known = activity, table, line, known
+
+    def __str__(self) -> str:
+        return str(self.args[0])

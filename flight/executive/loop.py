@@ -1,0 +1,302 @@
+"""The frame loop: what is due is started if it fits what is left of the frame, and every decision is counted."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from flight.executive.component import (
+    CLOCK_GRANT,
+    DEADLINE_MISSED,
+    DISABLED,
+    FRAME_LATE,
+    FRAMES_SKIPPED,
+    NOT_STARTED,
+    OVERRAN,
+    RAISED,
+)
+from flight.executive.errors import ActivityUnknown, ModeRefused, ScheduleRefused
+from flight.executive.frame_context import FrameContext
+from flight.executive.frame_source import FrameSource, Slot
+from flight.executive.garbage import frozen_garbage
+from flight.executive.health import HealthGate
+from flight.executive.modes import Cause, Mode, ModeManager
+from flight.executive.schedule import Criticality, Entry, Overrun, ScheduleTable, analyse, modes_of
+from flight.services.events import EventRing
+from hal.clock import Clock
+
+Activity = Callable[[FrameContext], None]
+RAISES_TO_DISABLE = 3  # in a row
+MIN_SILENCE_FRAMES = 20  # a critical activity may be silent this long, or three periods if that is longer
+_NEVER = -1
+
+
+@dataclass(slots=True)
+class ActivityCounters:
+    """The account of one activity: due == run + skipped + shed + disabled + waiting (0 or 1), in its modes."""
+
+    due: int = 0
+    run: int = 0
+    skipped: int = 0  # dropped: no room, deadline past, replaced by the next instance, or its frame was skipped
+    shed: int = 0  # dropped for a more critical one
+    disabled: int = 0  # due while disabled
+    deferred: int = 0  # times put off to a later frame; not an end, so not part of the sum
+    waiting: int = 0
+    raised: int = 0
+    overran: int = 0  # took longer than declared
+    late: int = 0  # ended after its deadline
+    last_us: int = 0
+    worst_us: int = 0
+    total_us: int = 0
+
+
+@dataclass(slots=True)
+class _Task:
+    """One entry with what the loop knows about it."""
+
+    number: int  # order in the table; how events name it
+    entry: Entry
+    activity: Activity
+    modes: frozenset[Mode]
+    cost_ns: int  # declared time and dispatch
+    deadline_ns: int
+    counters: ActivityCounters = field(default_factory=ActivityCounters)
+    pending: int = _NEVER  # the frame whose instance waits to be started
+    raises_in_a_row: int = 0
+    disabled: bool = False
+
+
+class FrameLoop:
+    """Runs the activities of one table in the slots of one frame source. One thread; nothing here waits or does I/O."""
+
+    def __init__(
+        self,
+        table: ScheduleTable,
+        activities: Mapping[str, Activity],
+        frames: FrameSource,
+        clock: Clock,
+        events: EventRing,
+        modes: ModeManager,
+        health: HealthGate,
+    ) -> None:
+        """`clock.host_s` measures. Raises ScheduleRefused for a table that does not fit, ActivityUnknown."""
+        for entry in table.entries:
+            if entry.activity not in activities:
+                known = tuple(sorted(activities))
+                raise ActivityUnknown(entry.activity, table.name, entry.line_of("activity"), known)
+        analysis = analyse(table, activities.keys())
+        if not analysis.ok:
+            raise ScheduleRefused(table.name, tuple((problem.line, problem.reason) for problem in analysis.problems))
+        self.table = table
+        self.frames = frames
+        self.modes = modes
+        self.health = health
+        self.events = events
+        self._clock = clock
+        self._context = FrameContext(clock)
+        self._minor_ns = table.minor_us * 1000
+        self._last_frame = -1
+        self._failures: deque[tuple[str, Exception]] = deque(maxlen=16)
+        self._tasks = sorted(
+            (
+                _Task(
+                    number,
+                    entry,
+                    activities[entry.activity],
+                    modes_of(entry),
+                    (entry.wcet_us + table.dispatch_us) * 1000,
+                    entry.deadline_us * 1000,
+                )
+                for number, entry in enumerate(table.entries)
+            ),
+            key=lambda task: (task.entry.slot, task.number),
+        )
+        for task in self._tasks:
+            if task.entry.criticality is Criticality.CRITICAL:
+                limit = max(3 * task.entry.period, MIN_SILENCE_FRAMES)
+                health.watch(task.entry.activity, limit, number=task.number)
+
+    def run(self, keep_on: Callable[[], bool], *, timeout_us: int = 100_000) -> None:
+        """Start the frames and run them until `keep_on` says no. Collection of cycles is off meanwhile."""
+        with frozen_garbage():
+            grant = self.frames.start()
+            realtime, locked = getattr(grant, "realtime", False), getattr(grant, "memory_locked", False)
+            self.events.emit(CLOCK_GRANT, realtime=int(realtime), locked=int(locked))
+            try:
+                while keep_on():
+                    slot = self.frames.wait(timeout_us)
+                    if slot is not None:
+                        self.run_frame(slot)
+            finally:
+                self.frames.stop()
+
+    def run_frame(self, slot: Slot) -> None:
+        """One minor frame."""
+        frame = slot.frame
+        self.modes.apply()
+        mode = self.modes.mode
+        if frame > self._last_frame + 1:
+            self._account_skipped(self._last_frame + 1, frame, mode)
+        self._last_frame = frame
+        end_ns = slot.release_ns + self._minor_ns
+        self._context.begin(frame, mode, end_ns)
+        for position, task in enumerate(self._tasks):
+            entry = task.entry
+            if mode not in task.modes:
+                if task.pending != _NEVER:
+                    task.pending = _NEVER
+                    task.counters.skipped += 1
+                if entry.criticality is Criticality.CRITICAL:
+                    self.health.check_in(entry.activity, frame)
+                continue
+            if frame >= entry.phase and (frame - entry.phase) % entry.period == 0:
+                task.counters.due += 1
+                if task.pending != _NEVER:
+                    task.counters.skipped += 1
+                task.pending = frame
+            if task.pending != _NEVER:
+                self._start_or_not(position, task, frame, slot.release_ns, end_ns)
+            task.counters.waiting = int(task.pending != _NEVER)
+        self.frames.check_in(self.health.judge(frame))
+        if not self.frames.done(frame):
+            self.events.emit(FRAME_LATE, frame=frame)
+
+    def counters(self) -> dict[str, ActivityCounters]:
+        """The account of each activity."""
+        return {task.entry.activity: task.counters for task in self._tasks}
+
+    def numbers(self) -> dict[str, int]:
+        """How events name the activities."""
+        return {task.entry.activity: task.number for task in self._tasks}
+
+    def disabled(self) -> tuple[str, ...]:
+        """Activities that were disabled because they kept raising."""
+        return tuple(task.entry.activity for task in self._tasks if task.disabled)
+
+    def enable(self, activity: str) -> None:
+        """Give a disabled activity another try."""
+        for task in self._tasks:
+            if task.entry.activity == activity:
+                task.disabled, task.raises_in_a_row = False, 0
+
+    def take_failures(self) -> list[tuple[str, Exception]]:
+        """The newest exceptions of activities, for a log outside the frames; at most 16 are kept."""
+        taken = list(self._failures)
+        self._failures.clear()
+        return taken
+
+    def _start_or_not(self, position: int, task: _Task, frame: int, release_ns: int, end_ns: int) -> None:
+        if task.disabled:
+            task.pending = _NEVER
+            task.counters.disabled += 1
+            return
+        now_ns = int(self._clock.host_s() * 1e9)
+        deadline_ns = release_ns - (frame - task.pending) * self._minor_ns + task.deadline_ns
+        if now_ns + task.cost_ns > end_ns:
+            self._no_room(task, frame, end_ns - now_ns, end_ns, deadline_ns)
+        elif task.pending < frame and now_ns + task.entry.wcet_us * 1000 > deadline_ns:
+            task.pending = _NEVER
+            task.counters.skipped += 1
+        elif task.entry.overrun is Overrun.SHED and now_ns + task.cost_ns + self._owed(position, frame) > end_ns:
+            task.pending = _NEVER
+            task.counters.shed += 1
+            self._emit_not_started(task, end_ns - now_ns)
+        else:
+            task.pending = _NEVER
+            self._start(task, frame, now_ns, deadline_ns)
+
+    def _no_room(self, task: _Task, frame: int, left_ns: int, end_ns: int, deadline_ns: int) -> None:
+        """The policy decides. An instance that could not end by its deadline in the next frame is dropped now."""
+        if task.entry.overrun is Overrun.NEXT and end_ns + task.entry.wcet_us * 1000 <= deadline_ns:
+            task.counters.deferred += 1
+        else:
+            task.pending = _NEVER
+            if task.entry.overrun is Overrun.SHED:
+                task.counters.shed += 1
+            else:
+                task.counters.skipped += 1
+            if task.entry.overrun is Overrun.SAFE:
+                self._request_safe(Cause.OVERRUN)
+        self._emit_not_started(task, left_ns)
+
+    def _start(self, task: _Task, frame: int, start_ns: int, deadline_ns: int) -> None:
+        counters = task.counters
+        counters.run += 1
+        try:
+            task.activity(self._context)
+        except Exception as error:  # whatever it is: the activity is at fault, the cycle goes on
+            self._account_raised(task, error)
+        else:
+            task.raises_in_a_row = 0
+            if task.entry.criticality is Criticality.CRITICAL:
+                self.health.check_in(task.entry.activity, frame)
+        end_ns = int(self._clock.host_s() * 1e9)
+        took_us = (end_ns - start_ns) // 1000
+        counters.last_us = took_us
+        counters.total_us += took_us
+        if took_us > counters.worst_us:
+            counters.worst_us = took_us
+        if took_us > task.entry.wcet_us:
+            counters.overran += 1
+            self.events.emit(OVERRAN, activity=task.number, took_us=took_us, over_us=took_us - task.entry.wcet_us)
+            if task.entry.overrun is Overrun.SAFE:
+                self._request_safe(Cause.OVERRUN)
+        if end_ns > deadline_ns:
+            counters.late += 1
+            self.events.emit(DEADLINE_MISSED, activity=task.number, over_us=(end_ns - deadline_ns) // 1000)
+
+    def _account_raised(self, task: _Task, error: Exception) -> None:
+        task.counters.raised += 1
+        task.raises_in_a_row += 1
+        self._failures.append((task.entry.activity, error))
+        self.events.emit(RAISED, activity=task.number, in_a_row=task.raises_in_a_row)
+        if task.raises_in_a_row < RAISES_TO_DISABLE:
+            return
+        if task.entry.criticality is Criticality.CRITICAL:
+            self._request_safe(Cause.RAISED)
+        else:
+            task.disabled = True
+            self.events.emit(DISABLED, activity=task.number, in_a_row=task.raises_in_a_row)
+
+    def _account_skipped(self, first: int, frame: int, mode: Mode) -> None:
+        """Frames first..frame-1 had no slot: what was due in them is dropped, put off or a cause for safe mode."""
+        self.events.emit(FRAMES_SKIPPED, skipped=frame - first, frame=frame)
+        for task in self._tasks:
+            entry = task.entry
+            newest = frame - 1 - (frame - 1 - entry.phase) % entry.period
+            if mode not in task.modes or newest < max(first, entry.phase):
+                continue
+            oldest = max(first, entry.phase)
+            missed = (newest - entry.phase) // entry.period - (oldest - 1 - entry.phase) // entry.period
+            task.counters.due += missed
+            task.counters.skipped += missed - 1 + int(task.pending != _NEVER)
+            task.pending = _NEVER
+            if entry.overrun is Overrun.NEXT:
+                task.pending = newest
+                task.counters.deferred += 1
+            else:
+                task.counters.skipped += 1
+                if entry.overrun is Overrun.SAFE:
+                    self._request_safe(Cause.OVERRUN)
+
+    def _owed(self, position: int, frame: int) -> int:
+        """Nanoseconds that more critical activities later in this frame still need."""
+        mine = self._tasks[position].entry.criticality
+        owed = 0
+        for task in self._tasks[position + 1 :]:
+            entry = task.entry
+            if entry.criticality <= mine or task.disabled or self.modes.mode not in task.modes:
+                continue
+            if task.pending != _NEVER or (frame >= entry.phase and (frame - entry.phase) % entry.period == 0):
+                owed += task.cost_ns
+        return owed
+
+    def _request_safe(self, cause: Cause) -> None:
+        try:
+            self.modes.request(Mode.SAFE, cause)
+        except ModeRefused:  # counted and told by the mode manager
+            return
+
+    def _emit_not_started(self, task: _Task, left_ns: int) -> None:
+        self.events.emit(NOT_STARTED, activity=task.number, left_us=max(0, left_ns // 1000), policy=task.entry.overrun)
