@@ -214,3 +214,35 @@ class ExportNotWritten(ProductError, OSError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
         self.path, self.reason = path, reason
+
+
+class KeyFileUnusable(ProductError, ValueError):
+    """A key file that cannot be read or holds no key."""
+
+    code = "key_file_unusable"
+    exit_status = 2
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+class ProductUnreadable(ProductError, OSError):
+    """A product file that the system does not give."""
+
+    code = "product_unreadable"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+class RecipientKeyNeeded(ProductError, PermissionError):
+    """An envelope, and no key to open it with."""
+
+    code = "recipient_key_needed"
+    exit_status = 2
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is encrypted to a recipient: give the private key with --key FILE")
+        self.path = path

@@ -9,6 +9,7 @@ from pathlib import Path
 from flight.product.container import Product
 from flight.product.errors import ExportKindUnknown
 from flight.product.export import geojson, geotiff, png
+from flight.product.projection import is_supported
 
 _KINDS: dict[str, tuple[str, Callable[[Product, Path], None]]] = {
     "geojson": (".geojson", geojson.export),
@@ -34,6 +35,12 @@ def parse_kinds(text: str) -> tuple[str, ...]:
         if kind not in _KINDS:
             raise ExportKindUnknown(kind, KINDS)
     return kinds
+
+
+def possible_kinds(product: Product) -> tuple[str, ...]:
+    """The kinds that this product can be written as: GeoJSON needs a place that can be computed."""
+    geo = product.header.geo
+    return KINDS if geo.transform is not None and is_supported(geo.epsg) else tuple(k for k in KINDS if k != "geojson")
 
 
 def export_all(product: Product, kinds: Sequence[str], folder: Path, stem: str) -> tuple[Exported, ...]:
