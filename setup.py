@@ -22,6 +22,7 @@ TEST = [
 DRIVERS: dict[str, list[str]] = {
     "swath.hal.sensor": [
         "file = hal.sensor.replay:driver",
+        "archive = hal.sensor.archive:driver",
     ],
     "swath.hal.radio": ["udp = hal.radio.udp:driver"],
     "swath.hal.isl": ["udp = hal.isl.udp:driver"],

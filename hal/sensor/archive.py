@@ -1,0 +1,127 @@
+"""Stands for the Earth on a bench: shows whichever archived scene lies nearest under the satellite when a capture begins.
+
+Each capture is then replayed as by hal/sensor/replay.py. A capture over a place of which there is no scene fails, as
+a capture of the wrong place would.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hal.clock import Clock
+from hal.errors import DeviceClosed, DeviceUnavailable
+from hal.navigation.orbit import driver as navigation_driver
+from hal.navigation.protocol import Navigation
+from hal.options import DriverOptions, Options
+from hal.sensor.protocol import LineBlock, SensorFormat
+from hal.sensor.replay import DEFAULT_FIFO_LINES, ReplaySensor, usual_line_rate_hz
+from hal.sensor.scene import SceneInfo, open_scene
+
+NAME = "sensor archive"
+EARTH_KM = 6371.0
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedScene:
+    """One scene and where its middle lies."""
+
+    path: Path
+    latitude_deg: float
+    longitude_deg: float
+
+    def distance_km(self, latitude_deg: float, longitude_deg: float) -> float:
+        """Great-circle distance to a point."""
+        a, b = math.radians(self.latitude_deg), math.radians(latitude_deg)
+        across = math.radians(self.longitude_deg - longitude_deg)
+        cosine = math.sin(a) * math.sin(b) + math.cos(a) * math.cos(b) * math.cos(across)
+        return EARTH_KM * math.acos(max(-1.0, min(1.0, cosine)))
+
+
+class ArchiveSensor:
+    """A hal.sensor.protocol.Sensor; `format` and `info` are known once a capture was started."""
+
+    def __init__(
+        self,
+        scenes: tuple[ArchivedScene, ...],
+        navigation: Navigation,
+        clock: Clock,
+        *,
+        reach_km: float,
+        fifo_lines: int,
+    ) -> None:
+        self._scenes, self._navigation, self._clock = scenes, navigation, clock
+        self._reach_km, self._fifo_lines = reach_km, fifo_lines
+        self._replay: ReplaySensor | None = None
+        self._closed = False
+
+    @property
+    def format(self) -> SensorFormat:
+        return self._started().format
+
+    @property
+    def info(self) -> SceneInfo:
+        """What the scene that is being shown says about bands, radiometry and place."""
+        return self._started().info
+
+    def start(self, at_mission_s: float) -> None:
+        if self._closed:
+            raise DeviceClosed(NAME)
+        fix = self._navigation.at(at_mission_s)
+        below = (fix.latitude_deg, fix.longitude_deg)
+        nearest = min(self._scenes, key=lambda scene: scene.distance_km(*below))
+        distance_km = nearest.distance_km(*below)
+        if distance_km > self._reach_km:
+            raise DeviceUnavailable(
+                NAME,
+                f"no scene within {self._reach_km:.0f} km of {below[0]:.2f}, {below[1]:.2f} ({distance_km:.0f} km)",
+            )
+        if self._replay is not None:
+            self._replay.close()
+        scene = open_scene(nearest.path)
+        self._replay = ReplaySensor(scene, self._clock, usual_line_rate_hz(scene.info), self._fifo_lines)
+        self._replay.start(at_mission_s)
+
+    def read_into(self, buffer: NDArray[Any], deadline_s: float) -> LineBlock:
+        return self._started().read_into(buffer, deadline_s)
+
+    def close(self) -> None:
+        self._closed = True
+        if self._replay is not None:
+            self._replay.close()
+
+    def _started(self) -> ReplaySensor:
+        if self._replay is None:
+            raise DeviceUnavailable(NAME, "no capture was started")
+        return self._replay
+
+
+def driver(options: Mapping[str, Any], clock: Clock) -> ArchiveSensor:
+    """Entry point. Options: scenes = [{path, latitude_deg, longitude_deg}, ...], orbit = {...} as of the simulated
+    navigation, reach_km (default 800), fifo_lines. Raises DriverOptions."""
+    checked = Options(NAME, options, ("scenes", "orbit", "reach_km", "fifo_lines"))
+    listed = options.get("scenes")
+    if not isinstance(listed, (list, tuple)) or not listed or not all(isinstance(item, Mapping) for item in listed):
+        raise DriverOptions("scenes", "a list of {path, latitude_deg, longitude_deg} is needed")
+    scenes = []
+    for item in listed:
+        fields = Options(f"{NAME} scene", item, ("path", "latitude_deg", "longitude_deg"))
+        scenes.append(
+            ArchivedScene(
+                Path(fields.text("path")),
+                fields.number("latitude_deg", minimum=-90, maximum=90),
+                fields.number("longitude_deg", minimum=-180, maximum=180),
+            )
+        )
+    return ArchiveSensor(
+        tuple(scenes),
+        navigation_driver(checked.table("orbit"), clock),
+        clock,
+        reach_km=checked.number("reach_km", 800.0, minimum=1.0),
+        fifo_lines=checked.integer("fifo_lines", DEFAULT_FIFO_LINES, minimum=1, maximum=1 << 24),
+    )
