@@ -1,4 +1,4 @@
-"""Stands for the Earth on a bench: shows whichever archived scene lies nearest under the satellite when a capture begins.
+"""Stands for the Earth on a bench: shows the archived scene that lies nearest under the satellite.
 
 Each capture is then replayed as by hal/sensor/replay.py. A capture over a place of which there is no scene fails, as
 a capture of the wrong place would.
