@@ -33,7 +33,7 @@ class CaptureMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     radiometry: Literal["toa", "surface", "dn", "dn8"]
     scale: PerBand  # reflectance = value * scale + offset
     offset: PerBand
-    nodata: float | None = None
+    nodata: float | None = None  # NaN needs no naming: such a sample is never valid
     # (a, b, c, d, e, f): x = a * column + b * line + c, y = d * column + e * line + f, pixel corners
     transform: tuple[float, float, float, float, float, float] | None = None
     epsg: Annotated[int, Meta(ge=1, le=999_999)] | None = None
@@ -50,11 +50,8 @@ class CaptureMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             *(c for c in self.band_centre_nm if c is not None),
         ]
         numbers += [value for value in (self.nodata, self.gsd_m, self.line_rate_hz) if value is not None]
-        # A float scene may well say that its nodata value is NaN; nothing else may.
-        if not all(math.isfinite(value) for value in numbers if value is not self.nodata):
+        if not all(map(math.isfinite, numbers)):
             raise ValueError("numbers must be finite")
-        if self.nodata is not None and math.isinf(self.nodata):
-            raise ValueError("nodata must not be infinite")
 
     @property
     def format(self) -> StripFormat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol, runtime_checkable
 
 from flight.pipeline.capture_meta import CaptureMeta
@@ -39,9 +40,9 @@ def describe(sensor: Sensor) -> CaptureMeta:
         band_centre_nm=tuple(band.centre_nm for band in info.bands),
         sensor=info.sensor[:32],
         radiometry=_NAMES[info.radiometry],  # type: ignore[arg-type]
-        scale=info.scale,
-        offset=info.offset,
-        nodata=info.nodata,
+        scale=tuple(map(float, info.scale)),
+        offset=tuple(map(float, info.offset)),
+        nodata=None if info.nodata is None or math.isnan(info.nodata) else float(info.nodata),
         transform=info.transform,
         epsg=info.epsg,
         gsd_m=info.gsd_m,
