@@ -8,7 +8,7 @@ from functools import lru_cache
 from flight.services.declare import Component, DeclarationInvalid, Event, ServicesError
 from flight.services.events import EventRecord
 
-MODULES = ("flight.executive.component",)  # each offers its Component objects as module attributes
+MODULES = ("flight.executive.component", "flight.agent.component")  # each offers its Components as attributes
 
 
 class NotDeclared(ServicesError, KeyError):
