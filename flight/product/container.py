@@ -239,10 +239,13 @@ class Product:
 def seal(body: bytes, key: Ed25519PrivateKey, key_id: bytes, time_s: float) -> bytes:
     """The container: `body` and its seal. key_id: 1 to 32 octets; time_s: UTC seconds since 1970.
 
-    Raises NotAProduct, ProductTruncated, SealInvalid.
+    Raises NotAProduct, ProductTruncated, ProductTooLarge, SealInvalid.
     """
-    if _prefix(body, len(body))[0] != len(body):
-        raise SealInvalid("there are octets behind the body")
+    length = _prefix(body, DEFAULT_LIMITS.container_bytes)[0]
+    if length > len(body):
+        raise ProductTruncated(length, len(body))
+    if length < len(body):
+        raise SealInvalid(f"{len(body) - length} octets stand behind the body")
     return body + make_seal(body, key, key_id, time_s).pack()
 
 
