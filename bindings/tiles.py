@@ -23,6 +23,7 @@ _KERNELS: Final[dict[np.dtype[Any], tuple[Any, str]]] = {
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 
 SIDE_MAX: Final = int(lib.SW_TILE_SIDE_MAX)
+_FAR: Final = int(lib.SW_SCENE_SIDE_MAX)
 
 
 class Layout(IntEnum):
@@ -100,6 +101,8 @@ def tile_f32(
         raise GeometryRefused(f"bands {tuple(bands)} of a window with {planes}")
     if not rows or not cols or first_row < 0 or first_row + rows > scene_rows:
         raise GeometryRefused(f"a window of {rows} x {cols} at row {first_row} of a scene of {scene_rows} rows")
+    if max(abs(row), abs(col), scene_rows) > _FAR:
+        raise GeometryRefused(f"row {row}, col {col}, scene_rows {scene_rows}: beyond {_FAR}")
     if len(norm.scale) != count or len(norm.offset) != count:
         raise GeometryRefused(f"{len(norm.scale)} scales and {len(norm.offset)} offsets for {count} bands")
     if not all(abs(number) <= _FLOAT32_MAX for number in (*norm.scale, *norm.offset, norm.low, norm.high)):

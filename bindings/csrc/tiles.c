@@ -47,11 +47,12 @@ static void inside(int64_t start, int64_t side, int64_t length, int64_t *first, 
 
 static int refuse(const sw_window *window, const sw_tile *tile, sw_tile_stats *stats)
 {
-    const int64_t far = (int64_t)1 << 40;
-    if (tile->side < 1 || tile->side > SW_TILE_SIDE_MAX || tile->bands < 1 || window->scene_rows < 1
-        || window->scene_cols < 1 || window->rows < 1 || window->first_row < 0 || window->row_stride < 0
-        || window->first_row + window->rows > window->scene_rows || window->col_stride < 1 || window->band_stride < 0
-        || window->scene_rows > far || window->scene_cols > far || tile->row > far || tile->row < -far || tile->col > far || tile->col < -far)
+    const int64_t far = SW_SCENE_SIDE_MAX;
+    if (tile->side < 1 || tile->side > SW_TILE_SIDE_MAX || tile->bands < 1 || tile->row > far || tile->row < -far
+        || tile->col > far || tile->col < -far || window->scene_rows < 1 || window->scene_rows > far
+        || window->scene_cols < 1 || window->scene_cols > far || window->rows < 1 || window->first_row < 0
+        || window->rows > window->scene_rows || window->first_row > window->scene_rows - window->rows
+        || window->row_stride < 0 || window->col_stride < 1 || window->band_stride < 0)
         return SW_E_ARGUMENT;
     walk row = walk_from(tile->row, window->scene_rows);
     for (int32_t y = 0; y < tile->side; y++, walk_on(&row))

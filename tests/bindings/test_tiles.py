@@ -217,6 +217,9 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
         ({"norm": Normalisation((1.0, float("nan")), (0.0, 0.0), 0.0, 1.0)}, GeometryRefused, "finite"),
         ({"norm": Normalisation((1.0, 1e39), (0.0, 0.0), 0.0, 1.0)}, GeometryRefused, "finite"),
         ({"first_row": -1}, GeometryRefused, "row -1"),
+        ({"row": -(1 << 70)}, GeometryRefused, "beyond"),
+        ({"col": (1 << 40) + 1}, GeometryRefused, "beyond"),
+        ({"scene_rows": 1 << 63}, GeometryRefused, "beyond"),
         ({"scene_rows": 7}, GeometryRefused, "7 rows"),
     ],
 )

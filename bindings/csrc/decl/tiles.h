@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #define SW_TILE_SIDE_MAX 4096
+#define SW_SCENE_SIDE_MAX 1099511627776 /* coordinates beyond it are refused: sums of them stay in range */
 
 /* A block of scene rows in memory. Strides are in samples and positive; the block holds every column of its rows. */
 typedef struct {

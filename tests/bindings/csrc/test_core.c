@@ -1,0 +1,311 @@
+/* Drives every function of the C core at its edges, in buffers of exactly the size that is promised, so that the
+ * sanitizers see any octet too many. tests/bindings/sanitize.sh builds and runs it. */
+#include "decl/codes.h"
+#include "decl/crc.h"
+#include "decl/frame_clock.h"
+#include "decl/regions.h"
+#include "decl/stitch.h"
+#include "decl/tiles.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REQUIRE(what)                                                                                                 \
+    do {                                                                                                              \
+        if (!(what)) {                                                                                                \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                               \
+            exit(1);                                                                                                  \
+        }                                                                                                             \
+    } while (0)
+
+static void *octets(size_t count)
+{
+    void *memory = malloc(count > 0 ? count : 1);
+    REQUIRE(memory != NULL);
+    memset(memory, 0x5A, count);
+    return memory;
+}
+
+static uint32_t noise(void)
+{
+    static uint32_t state = 12345;
+    return state = state * 1664525u + 1013904223u;
+}
+
+static void test_checks(void)
+{
+    REQUIRE(sw_crc16_ccitt((const uint8_t *)"123456789", 9, 0xFFFF) == 0x29B1);
+    REQUIRE(sw_crc32c((const uint8_t *)"123456789", 9, 0) == 0xE3069283u);
+    for (size_t count = 0; count < 40; count++) {
+        uint8_t *data = octets(count);
+        uint32_t whole = sw_crc32c(data, count, 0);
+        for (size_t at = 0; at <= count; at++) {
+            REQUIRE(sw_crc32c(data + at, count - at, sw_crc32c(data, at, 0)) == whole);
+            REQUIRE(sw_crc16_ccitt(data + at, count - at, sw_crc16_ccitt(data, at, 0xFFFF))
+                    == sw_crc16_ccitt(data, count, 0xFFFF));
+        }
+        free(data);
+    }
+}
+
+enum type { U8, U16, I16, F32 };
+static const size_t SIZE[] = {1, 2, 2, 4};
+
+static int cut(enum type type, const void *samples, const sw_window *window, const sw_tile *tile, const int32_t *band,
+               float *out, uint8_t *valid, sw_band_stats *each, sw_tile_stats *stats)
+{
+    float *scale = octets((size_t)tile->bands * sizeof *scale), *offset = octets((size_t)tile->bands * sizeof *offset);
+    for (int32_t b = 0; b < tile->bands; b++)
+        scale[b] = 0.5f, offset[b] = -0.25f;
+    int code = type == U8    ? sw_tile_u8(samples, window, tile, band, scale, offset, out, valid, each, stats)
+               : type == U16 ? sw_tile_u16(samples, window, tile, band, scale, offset, out, valid, each, stats)
+               : type == I16 ? sw_tile_i16(samples, window, tile, band, scale, offset, out, valid, each, stats)
+                             : sw_tile_f32(samples, window, tile, band, scale, offset, out, valid, each, stats);
+    free(scale);
+    free(offset);
+    return code;
+}
+
+static void test_tiles(void)
+{
+    static const int32_t rows[] = {1, 2, 7, 16, 17}, sides[] = {1, 2, 15, 16}, planes[] = {1, 2, 3, 4, 5};
+    for (int turn = 0; turn < 6000; turn++) {
+        enum type type = (enum type)(noise() >> 8) % 4;
+        const int32_t height = rows[(noise() >> 8) % 5], width = rows[(noise() >> 8) % 5];
+        const int32_t side = sides[(noise() >> 8) % 4], depth = planes[(noise() >> 8) % 5];
+        const size_t samples = (size_t)height * (size_t)width * (size_t)depth;
+        uint8_t *data = octets(samples * SIZE[type]);
+        for (size_t i = 0; i < samples * SIZE[type]; i++)
+            data[i] = (uint8_t)(noise() >> 16); /* as floats: any bit pattern, NaN and infinities too */
+        sw_window window = {0, height, height, width, (int64_t)width * depth, depth, 1};
+        if (turn & 1)
+            window.row_stride = width, window.col_stride = 1, window.band_stride = (int64_t)width * height;
+        const int32_t band[2] = {(int32_t)(noise() >> 8) % depth, depth - 1};
+        sw_tile tile = {.row = (int32_t)((noise() >> 8) % 60) - 30, .col = (int32_t)((noise() >> 8) % 60) - 30,
+                        .side = side, .bands = 2, .has_nodata = turn & 2, .low = 0, .high = 1, .nodata = 90};
+        float *out = octets(2 * (size_t)side * (size_t)side * sizeof *out);
+        uint8_t *valid = octets((size_t)side * (size_t)side);
+        sw_band_stats *each = octets(2 * sizeof *each);
+        sw_tile_stats stats;
+        REQUIRE(cut(type, data, &window, &tile, band, out, valid, each, &stats) == SW_OK);
+        int64_t bad = 0;
+        for (int32_t i = 0; i < side * side; i++) {
+            REQUIRE(valid[i] <= 1 && out[i] >= 0 && out[i] <= 1);
+            bad += !valid[i];
+        }
+        REQUIRE(stats.pixels >= 0 && stats.nodata >= 0 && stats.nodata <= bad && stats.nodata <= stats.pixels);
+        window.first_row = 1; /* now a row is missing, or the window runs out of the scene */
+        int code = cut(type, data, &window, &tile, band, out, valid, each, &stats);
+        REQUIRE(code == SW_E_ARGUMENT);
+        window.scene_rows = height + 1;
+        code = cut(type, data, &window, &tile, band, out, valid, each, &stats);
+        REQUIRE(code == SW_OK || (code == SW_E_WINDOW && stats.missing_row == 0));
+        free(data);
+        free(out);
+        free(valid);
+        free(each);
+    }
+    sw_window window = {0, 1, 1, 1, 1, 1, 1};
+    sw_tile tile = {.side = SW_TILE_SIDE_MAX + 1, .bands = 1};
+    sw_tile_stats stats;
+    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+    tile.side = 4, tile.row = INT64_MIN;
+    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+    tile.row = 0, tile.col = INT64_MAX;
+    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+    tile.col = 0, window.scene_rows = INT64_MAX;
+    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+    window.rows = window.first_row = INT64_MAX;
+    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+}
+
+static void test_stitch(void)
+{
+    for (int turn = 0; turn < 400; turn++) {
+        const int32_t core = 1 + (int32_t)((noise() >> 8) % 12), margin = (int32_t)((noise() >> 8) % 3);
+        const int32_t seam = (int32_t)((noise() >> 8) % 7) % (core / 2 + 1), stride = core - seam;
+        const int32_t width = 1 + (int32_t)((noise() >> 8) % 40), height = 1 + (int32_t)((noise() >> 8) % 40);
+        const int32_t classes = 1 + (int32_t)((noise() >> 8) % 3), side = core + 2 * margin;
+        const int64_t across = width > seam ? (width - seam + stride - 1) / stride : 1;
+        const int64_t down = height > seam ? (height - seam + stride - 1) / stride : 1;
+        const sw_grid grid = {width, side, seam + 2 * margin, margin, classes, 0.5f};
+        const size_t plane = (size_t)side * (size_t)side, c = (size_t)classes;
+        float *scores = octets(c * plane * sizeof *scores), *scratch = octets(3 * (size_t)side * sizeof *scratch);
+        float *right = octets(c * (size_t)core * (size_t)seam * sizeof *right);
+        float *below = octets(c * (size_t)seam * (size_t)width * sizeof *below);
+        uint8_t *labels = octets((size_t)width * (size_t)height);
+        memset(labels, 99, (size_t)width * (size_t)height);
+        for (size_t i = 0; i < c * plane; i++)
+            scores[i] = i < plane ? 0.75f : 0.25f;
+        if (turn % 10 == 0)
+            scores[0] = NAN, scores[plane - 1] = INFINITY;
+        int64_t confidence = 0;
+        for (int64_t r = 0; r < down; r++)
+            for (int64_t x = 0; x < across; x++) {
+                const int64_t top = r * stride, last = r == down - 1;
+                const sw_place place = {x, across, last ? height - top : core, r == 0, (int32_t)last};
+                REQUIRE(sw_stitch_put(scores, &grid, &place, right, below, scratch, labels + top * width, width,
+                                      &confidence) == SW_OK);
+            }
+        for (int32_t i = 0; i < width * height; i++)
+            REQUIRE(labels[i] == (classes == 1) || (turn % 10 == 0 && labels[i] < classes));
+        if (turn % 10)
+            REQUIRE(confidence == (int64_t)width * height * (SW_CONFIDENCE_ONE / 2));
+        sw_place wrong = {across, across, core, 1, 0};
+        REQUIRE(sw_stitch_put(scores, &grid, &wrong, right, below, scratch, labels, width, &confidence)
+                == SW_E_ARGUMENT);
+        wrong = (sw_place){0, across, core + 1, 1, 1};
+        REQUIRE(sw_stitch_put(scores, &grid, &wrong, right, below, scratch, labels, width, &confidence)
+                == SW_E_ARGUMENT);
+        free(scores);
+        free(scratch);
+        free(right);
+        free(below);
+        free(labels);
+    }
+}
+
+static void test_regions(void)
+{
+    for (int turn = 0; turn < 300; turn++) {
+        const int32_t width = 1 + (int32_t)((noise() >> 8) % 33), height = 1 + (int32_t)((noise() >> 8) % 20);
+        const size_t runs = (size_t)(width + 1) / 2, most = (size_t)width + 1;
+        sw_scan scan = {.width = width, .value = 1};
+        sw_run *one = scan.above = octets(runs * sizeof *one), *two = scan.here = octets(runs * sizeof *two);
+        scan.table = octets(most * sizeof *scan.table);
+        scan.parent = octets(most * sizeof *scan.parent), scan.renamed = octets(most * sizeof *scan.renamed);
+        sw_region *closed = octets(most * sizeof *closed);
+        uint8_t *labels = octets((size_t)width * (size_t)height);
+        const uint32_t filled = noise() >> 24;
+        int64_t pixels = 0, area = 0, taken = 0;
+        for (int32_t i = 0; i < width * height; i++) {
+            labels[i] = turn % 5 == 0 ? (uint8_t)((i % width) % 2 == 0 && (i / width) % 2 == 0) : noise() >> 24 < filled;
+            pixels += labels[i];
+        }
+        for (int64_t row = 0; row < height; row += taken) {
+            int64_t count =
+                sw_regions_feed(&scan, labels + row * width, height - row, width, closed, (int64_t)most, &taken);
+            REQUIRE(count >= 0 && taken >= 1);
+            for (int64_t i = 0; i < count; i++)
+                area += closed[i].area;
+        }
+        int64_t count = sw_regions_finish(&scan, closed, (int64_t)most);
+        REQUIRE(count >= 0);
+        for (int64_t i = 0; i < count; i++)
+            area += closed[i].area;
+        REQUIRE(area == pixels);
+        REQUIRE(sw_regions_feed(&scan, labels, 1, width, closed, width, &taken) == SW_E_ARGUMENT);
+        REQUIRE(sw_regions_finish(&scan, closed, width) == SW_E_ARGUMENT);
+        free(one);
+        free(two);
+        free(scan.table);
+        free(scan.parent);
+        free(scan.renamed);
+        free(closed);
+        free(labels);
+    }
+}
+
+static void require_balance(sw_clock *clock)
+{
+    sw_counters c;
+    REQUIRE(sw_clock_counters(clock, &c) == SW_OK);
+    REQUIRE(c.released == c.run + c.late + c.skipped + c.open);
+}
+
+static void *read_all_the_time(void *clock)
+{
+    sw_frame *frames = octets(8 * sizeof *frames);
+    for (int i = 0; i < 2000; i++) {
+        require_balance(clock);
+        REQUIRE(sw_clock_history(clock, frames, 8) <= 8);
+    }
+    free(frames);
+    return NULL;
+}
+
+static void *wait_to_the_end(void *clock)
+{
+    sw_slot slot;
+    while (sw_clock_wait(clock, 10000000, &slot) >= 0)
+        ;
+    return NULL;
+}
+
+static void test_frame_clock(void)
+{
+    int pipe_ends[2];
+    REQUIRE(pipe(pipe_ends) == 0);
+    sw_clock_setup setup = {1000, 16, 4, 1000, pipe_ends[1], 1, 10, 0};
+    sw_clock *clock = sw_clock_new(&setup);
+    sw_clock_grant grant;
+    sw_slot slot;
+    sw_frame *frames = octets(16 * sizeof *frames);
+    REQUIRE(clock != NULL);
+    REQUIRE(sw_clock_wait(clock, 1000, &slot) == SW_E_STOPPED);
+    REQUIRE(sw_clock_done(clock, 0) == SW_E_ORDER && sw_clock_done(clock, -1) == SW_E_ORDER);
+    REQUIRE(sw_clock_history(clock, frames, 16) == 0);
+    REQUIRE(sw_clock_start(clock, &grant) == SW_OK && grant.lock_memory == -1);
+    REQUIRE(sw_clock_start(clock, &grant) == SW_E_ORDER);
+    pthread_t reader;
+    REQUIRE(pthread_create(&reader, NULL, read_all_the_time, clock) == 0);
+    for (int i = 0; i < 200; i++) {
+        REQUIRE(sw_clock_wait(clock, 10000000, &slot) == 1);
+        REQUIRE(sw_clock_check_in(clock, 1) == SW_OK);
+        if (i % 50 == 7)
+            usleep(5000); /* a stall: late, and the frames in between skipped */
+        if (i % 3)
+            REQUIRE(sw_clock_done(clock, slot.frame) >= 0);
+        REQUIRE(sw_clock_done(clock, slot.frame + 1) == SW_E_ORDER);
+    }
+    usleep(40000); /* more frames than the history holds */
+    REQUIRE(sw_clock_history(clock, frames, 16) == 16);
+    for (int i = 1; i < 16; i++)
+        REQUIRE(frames[i].frame == frames[i - 1].frame + 1);
+    REQUIRE(sw_clock_history(clock, frames, 0) == 0 && sw_clock_history(clock, frames, -3) == 0);
+    pthread_join(reader, NULL);
+    pthread_t waiter;
+    REQUIRE(pthread_create(&waiter, NULL, wait_to_the_end, clock) == 0);
+    REQUIRE(sw_clock_stop(clock) == SW_OK && sw_clock_stop(clock) == SW_OK);
+    pthread_join(waiter, NULL);
+    sw_counters c;
+    REQUIRE(sw_clock_counters(clock, &c) == SW_OK);
+    REQUIRE(c.pets > 0 && c.run > 0 && c.late > 0 && c.skipped > 0);
+    require_balance(clock);
+    sw_clock_free(clock);
+    sw_clock_free(NULL);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+
+    clock = sw_clock_new(&setup); /* freed while it runs, its watchdog closed */
+    REQUIRE(clock != NULL && sw_clock_start(clock, &grant) == SW_OK);
+    REQUIRE(sw_clock_check_in(clock, 1) == SW_OK);
+    usleep(12000);
+    sw_clock_free(clock);
+
+    clock = sw_clock_new(&setup); /* freed without having run */
+    sw_clock_free(clock);
+    sw_clock_setup wrong = setup;
+    wrong.minor_us = 99;
+    REQUIRE(sw_clock_new(&wrong) == NULL);
+    wrong = setup, wrong.history = 0;
+    REQUIRE(sw_clock_new(&wrong) == NULL);
+    wrong = setup, wrong.priority = 100;
+    REQUIRE(sw_clock_new(&wrong) == NULL);
+    free(frames);
+}
+
+int main(void)
+{
+    test_checks();
+    test_tiles();
+    test_stitch();
+    test_regions();
+    test_frame_clock();
+    puts("test_core: all functions of the C core hold at their edges");
+    return 0;
+}
