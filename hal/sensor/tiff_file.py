@@ -6,6 +6,7 @@ decoded one row of strips or tiles at a time and only the latest such row is kep
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import math
 import os
@@ -37,9 +38,10 @@ from hal.sensor.raw import (
 )
 
 PREDICTORS = (1, 2, 3)
+PACKBITS = 32773
 MIN_IS_BLACK, RGB = 1, 2
 UNCOMPRESSED_BLOCK_BYTES = 4 << 20  # a long raw strip is read in pieces of about this size
-_SAMPLE_FORMATS = {1: "uint", 2: "int", 3: "float", 4: "void", 5: "complex int", 6: "complex"}
+_SAMPLE_FORMATS = {1: "uint", 2: "int", 3: "float", 4: "void", 5: "complexint", 6: "complex"}
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it says of a hostile file is not for stderr
 
@@ -128,7 +130,10 @@ class TiffRows:
             raise SceneUnreadable(path, "a volume, not an image")
         self._dtype = np.dtype(checked_dtype(path, self._sample_type()))
         if int(page.photometric) not in (MIN_IS_BLACK, RGB):
-            raise SceneUnreadable(path, f"photometric interpretation {page.photometric!s} does not hold measurements")
+            raise SceneUnreadable(
+                path,
+                f"photometric interpretation {getattr(page.photometric, 'name', page.photometric)} is no measurement",
+            )
         if int(page.tags.valueof(266, default=1)) != 1:
             raise SceneUnreadable(path, "bit-reversed samples (FillOrder 2)")
         self._check_codec()
@@ -180,12 +185,13 @@ class TiffRows:
             raise SceneUnreadable(path, "the floating-point predictor on whole numbers")
         if self._compression in tiff_codec.OWN_COMPRESSIONS:
             return
+        alone = self._compression == PACKBITS and self._predictor == 1  # what tifffile itself undoes
+        if not alone and importlib.util.find_spec("imagecodecs") is None:
+            raise CompressionUnsupported(path, name)
         try:
             tifffile.TIFF.DECOMPRESSORS[self._compression]
-            if self._predictor != 1:
-                tifffile.TIFF.UNPREDICTORS[self._predictor]
         except KeyError as error:
-            raise CompressionUnsupported(path, name) from error
+            raise CompressionUnsupported(path, name, "nothing that is installed undoes it") from error
 
     def _check_segments(self, height: int, width: int, count: int) -> None:
         """Every segment that the header promises lies inside the file."""
