@@ -112,12 +112,13 @@ class NpzRows:
     def _member(self, name: str) -> IO[bytes]:
         try:
             info = self._archive.getinfo(f"{name}.npy")
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                kind = f"zip method {info.compress_type}"
-                raise CompressionUnsupported(self._path, kind, "save it with numpy.savez_compressed")
-            return self._archive.open(info)
         except KeyError as error:
             raise SceneUnreadable(self._path, f"has no array `{name}`") from error
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            kind = f"zip method {info.compress_type}"
+            raise CompressionUnsupported(self._path, kind, "save it with numpy.savez_compressed")
+        try:
+            return self._archive.open(info)
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, ValueError, EOFError) as error:
             raise SceneUnreadable(self._path, f"`{name}`: {error}") from error
 
@@ -147,8 +148,9 @@ class NpzRows:
         size = int.from_bytes(self._exactly(stream, 2 if prefix[6] == 1 else 4), "little")
         if size > MAX_HEADER_BYTES:
             raise SceneTooLarge(self._path, "bytes of an array's header", size, MAX_HEADER_BYTES)
+        header = self._exactly(stream, size).decode("latin-1")
         try:
-            said = ast.literal_eval(self._exactly(stream, size).decode("latin-1"))
+            said = ast.literal_eval(header)
             shape, fortran, descr = said["shape"], said["fortran_order"], said["descr"]
             dtype = np.dtype(descr) if isinstance(descr, str) else None
         except (SyntaxError, ValueError, TypeError, KeyError, MemoryError, RecursionError) as error:

@@ -32,7 +32,7 @@ def decompress(octets: bytes, compression: int, size: int) -> bytes:
             raise SegmentCorrupt(f"deflate: {error}") from error
     if compression == LZMA:
         try:
-            return lzma.LZMADecompressor(memlimit=1 << 28).decompress(octets, size)
+            return lzma.LZMADecompressor(memlimit=1 << 27).decompress(octets, size)
         except (lzma.LZMAError, EOFError) as error:
             raise SegmentCorrupt(f"LZMA: {error}") from error
     return lzw_decode(octets, size)
