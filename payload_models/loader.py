@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from payload_models.errors import ApplicationUnknown, HashMismatch, ModelFileUnreadable
+from payload_models.graph_guard import check_application
 from payload_models.manifest import Manifest, Variant, load_manifest
 
 MANIFEST_NAME = "manifest.toml"
@@ -72,7 +73,5 @@ def load_application(name_or_folder: str | Path, *, check_graphs: bool) -> Appli
         raise ApplicationUnknown(str(name_or_folder), sorted(known))
     application = Application(load_manifest(folder / MANIFEST_NAME), folder)
     if check_graphs:
-        from payload_models.graph_guard import check_application
-
         check_application(application)
     return application
