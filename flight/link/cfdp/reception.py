@@ -67,8 +67,8 @@ class Reception:
         reception.state, reception.metadata, reception.eof = record.state, record.metadata, record.eof
         reception.condition, reception.published = record.condition, record.published
         reception.extents = Extents(record.extents)
-        if record.published and record.state in (ReceptionState.FINISHED, ReceptionState.CLOSED):
-            reception.path = file.publish(record.published)
+        if not reception.open:
+            reception._settle()
         reception._durable = record
         if record.state is not ReceptionState.CLOSED and record.eof is not None:
             reception._acknowledge = record.eof
@@ -262,9 +262,8 @@ class Reception:
         return 0 if self._checksum.kind is ChecksumKind.NULL else self.eof.checksum
 
     def _end(self, condition: Condition) -> None:
-        """Without a file."""
+        """Without a file; its octets go when the record that says so is durable."""
         self.condition, self.state, self.extents = condition, ReceptionState.FINISHED, Extents()
-        self._file.discard()
 
     def _record(self) -> ReceiverRecord:
         state = ReceptionState.RECEIVING if self.open else self.state
@@ -277,8 +276,7 @@ class Reception:
         units: list[Pdu] = []
         replies = [] if self._acknowledge is None else [self._acknowledgement()]
         if record.state in (ReceptionState.FINISHED, ReceptionState.CLOSED):
-            if self.published and not self.path:
-                self.path = self._file.publish(self.published)
+            self._settle()
             units.append(self._finished())
             if self.state is ReceptionState.FINISHED:
                 self._report_at = now + self.config.finish_timer_s
@@ -288,6 +286,13 @@ class Reception:
             units += self._naks(record.extents, self.eof.size)
             self._report_at = now + self.config.nak_timer_s
         return replies + [encode(self.transaction, unit) for unit in units]
+
+    def _settle(self) -> None:
+        """Give the file its name, or its room back. Only behind a durable record that says which."""
+        if not self.published:
+            self._file.discard()
+        elif not self.path:
+            self.path = self._file.publish(self.published)
 
     def forget(self) -> None:
         """Leave nothing but a published file."""

@@ -119,6 +119,7 @@ class FolderFile:
 
     def discard(self) -> None:
         self._close()
+        self._changed = False
         self._data.unlink(missing_ok=True)
 
     def forget(self) -> None:
