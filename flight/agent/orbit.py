@@ -335,3 +335,8 @@ def _edge(target: _Target, at: At, second: float, direction: float) -> Generator
             outside = middle
         yield None
     return round((inside + outside) / 2, 1)
+
+
+def elevation_deg(station: Station, fix: NavigationFix) -> float:
+    """How high the satellite stands over the station's horizon at a fix; negative below it."""
+    return _Sky(station).elevation_deg(fix)

@@ -78,7 +78,7 @@ class Downlink:
             self._last_number += 1
             transaction = Transaction(self._source, self._last_number, self._destination)
             checksum = file_checksum(ChecksumKind.CRC_32C, size, read)
-            sender = Sender(self._config, transaction, name, size, checksum, now_s)
+            sender = Sender(self._config, transaction, name, size, read, checksum, now_s)
             transfer = _Transfer(name, sender, self._write(sender))
         if self._frozen:
             sender.freeze(now_s)
