@@ -147,6 +147,7 @@ class FrameLoop:
                 if task.pending != _NEVER:
                     task.pending = _NEVER
                     task.counters.skipped += 1
+                    task.counters.waiting = 0
                 if entry.criticality is Criticality.CRITICAL:
                     self.health.check_in(entry.activity, frame)
                 continue
