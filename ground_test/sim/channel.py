@@ -1,7 +1,7 @@
-"""The space between a satellite and its ground stations, as a process: datagrams pass while a station sees the satellite.
+"""The space between a satellite and its ground stations: datagrams pass while a station sees the satellite.
 
-Neither end decides whether a contact exists; geometry does. Frames take their time at the speed of light, the
-channel's rate bounds them, and a seeded share is lost.
+Neither end decides whether a contact exists; geometry does. The channel's rate bounds the frames, and a seeded share
+of them is lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from hal.navigation.orbit import driver as navigation_driver
 from hal.navigation.protocol import Navigation
 from hal.shared_clock import SharedClock
 
-LIGHT_M_S = 299_792_458.0
 MAX_DATAGRAM = 4096
 POLL_S = 0.004  # host time
 
