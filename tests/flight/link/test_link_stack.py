@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from dataclasses import replace
 
 from flight.link.apids import Apid
 from flight.link.cfdp.checksum import file_checksum
@@ -34,11 +35,9 @@ class Pass:
 
     def __init__(self, loss: float) -> None:
         self.kernel = kernel = EventKernel(9, SimulatedClock())
-        config = LinkConfig(rate_bps=256_000.0, delay_s=0.02, loss=loss, backlog_s=0.2)
-        self.down, self.up = (
-            LossyLink(kernel, "d", config, self.on_ground),
-            LossyLink(kernel, "u", config, self.on_board),
-        )
+        down = LinkConfig(rate_bps=256_000.0, delay_s=0.02, loss=loss, backlog_s=0.02)
+        self.down = LossyLink(kernel, "d", down, self.on_ground)
+        self.up = LossyLink(kernel, "u", replace(down, backlog_s=0.5), self.on_board)
         checksum = file_checksum(ChecksumKind.CRC_32C, len(CONTENT), read)
         sender_config = SenderConfig(segment_bytes=900, eof_timer_s=1.0)
         self.sender = Sender(sender_config, Transaction(2, 1, 1), "p.swp", len(CONTENT), read, checksum, 0.0)
