@@ -76,6 +76,7 @@ class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     max_off_nadir_deg: Annotated[float, Meta(ge=0, le=60)] = 30.0
     minimum_charge: Annotated[float, Meta(ge=0, le=1)] = 0.3
     horizon_s: Annotated[float, Meta(gt=0, le=1_209_600)] = 86_400.0
+    strip_s: Annotated[float, Meta(gt=0, le=3600)] = 40.0  # how long one capture lasts at most
 
 
 class Device(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,0 +1,218 @@
+"""The flight process's side of the camera and the payload process: what they are told, and what they say.
+
+Every order is repeated with each report that comes in, so that any message, and either process, may be lost. What
+they say becomes inputs of the agent, each told once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from bindings.errors import SwathError
+from flight.agent.core import AgentCore
+from flight.agent.effects import (
+    CaptureEnded,
+    CaptureStarted,
+    ForgetJob,
+    InferenceEnded,
+    InferenceProgress,
+    InferenceSummary,
+    Input,
+    OrderCapture,
+    ReleaseCapture,
+    StartInference,
+)
+from flight.pipeline.answers import AnswerDesk
+from flight.pipeline.control import (
+    CameraReport,
+    CaptureOrder,
+    ForgetOrder,
+    IdleOrder,
+    PayloadReport,
+    ReleaseOrder,
+)
+from flight.pipeline.control_sockets import ControlServer
+from hal.clock import Clock
+
+NOTHING_LOOKED_AT = InferenceSummary(0, 0, 0, 0.0, 0.0)
+REPEATS = 5  # of orders that get no answer
+MAX_REFUSED_STRIPS = 32  # offers that fail a check before the job is given up
+TERMINAL_REASONS = frozenset(
+    ("missing_bands", "radiometry_refused", "gsd_refused", "application_unknown", "graph_refused", "hash_mismatch")
+)
+
+
+class PayloadDesk:
+    """Orders out, reports in; nothing here waits."""
+
+    def __init__(
+        self,
+        camera: ControlServer[CameraReport],
+        payload: ControlServer[PayloadReport],
+        answers: AnswerDesk,
+        agent: AgentCore,
+        clock: Clock,
+        tell: Callable[[Input], None],
+    ) -> None:
+        """tell: gives the agent an input."""
+        self._camera, self._payload, self._answers, self._agent = camera, payload, answers, agent
+        self._clock, self._tell = clock, tell
+        self._capture: CaptureOrder | None = None
+        self._capture_started = False
+        self._releases: deque[tuple[bytes, int]] = deque()
+        self._forgets: deque[tuple[bytes, int]] = deque()
+        self._job: bytes | None = None
+        self._report: PayloadReport | None = None
+        self._earlier_s = 0.0  # compute time of payload processes before the present one
+        self._compute_s = 0.0
+        self._incarnation = -1
+        self.capturing = False
+        self.strips_refused = 0
+        self.failures: deque[str] = deque(maxlen=16)  # reasons, for the log outside the frames
+
+    def perform(self, effect: OrderCapture | ReleaseCapture | StartInference | ForgetJob) -> None:
+        """Do one effect of the agent; all are idempotent."""
+        match effect:
+            case OrderCapture():
+                if self._capture is None or self._capture.capture != effect.capture_id:
+                    self._capture = CaptureOrder(capture=effect.capture_id, start_s=effect.start_s)
+                    self._capture_started = False
+            case ReleaseCapture():
+                if self._capture is not None and self._capture.capture == effect.capture_id:
+                    self._capture = None
+                self._releases.append((effect.capture_id, REPEATS))
+            case StartInference():
+                self._start(effect)
+            case ForgetJob():
+                if self._job == effect.job_id:
+                    self._job = None
+                self._answers.forget(effect.job_id)
+                self._forgets.append((effect.job_id, REPEATS))
+
+    def open_answer(self, job_id: bytes) -> None:
+        """Make sure that the job's answer is under construction here. Raises PipelineError, ModelError."""
+        entry = self._agent.jobs.get(job_id)
+        if entry is None or entry.order is None or entry.capture_id is None:
+            return
+        job = entry.order.job
+        self._answers.begin(
+            job=job_id,
+            capture=entry.capture_id,
+            application=job.application,
+            parameters=dict(job.parameters),
+            area=job.area_degrees,
+            start_s=entry.start_s,
+            lines=entry.lines,
+        )
+
+    def poll(self) -> None:
+        """Take what the two processes say, and tell them what is wanted of them."""
+        now_s = self._clock.host_s()
+        for report in self._camera.poll(now_s)[-1:]:
+            self._hear_camera(report)
+        for payload_report in self._payload.poll(now_s)[-1:]:
+            self._hear_payload(payload_report)
+
+    def take_strip(self) -> bool:
+        """Take one offered strip: bounded work. True when there was one."""
+        report = self._report
+        if report is None or report.job != self._job or self._job is None:
+            return False
+        try:
+            taken = self._answers.take(report)
+        except SwathError as error:
+            self.strips_refused += 1
+            self.failures.append(error.code)
+            self._report = None
+            if self._answers.refused(self._job) >= MAX_REFUSED_STRIPS:
+                self._give_up(self._job, retryable=False)
+            return False
+        if taken and self._answers.assembler(self._job).strips == self._answers.assembler(self._job).header.strips:
+            self._report = None
+        return taken
+
+    def close(self) -> None:
+        self._camera.close()
+        self._payload.close()
+
+    def _start(self, effect: StartInference) -> None:
+        self._compute_s = self._earlier_s = 0.0
+        try:
+            self.open_answer(effect.job_id)
+        except SwathError as error:
+            self.failures.append(error.code)
+            self._tell(InferenceEnded(effect.job_id, False, NOTHING_LOOKED_AT, retryable=False))
+            return
+        self._job = effect.job_id
+        # what was begun before a retry has been forgotten by now, and this attempt must not be
+        self._forgets = deque(item for item in self._forgets if item[0] != effect.job_id)
+
+    def _hear_camera(self, report: CameraReport) -> None:
+        self.capturing = report.state == "capturing"
+        wanted = self._capture
+        if wanted is not None:
+            if report.capture == wanted.capture:
+                self._follow_capture(report, wanted.capture)
+            else:
+                self._camera.send(wanted)
+        elif self._releases:
+            capture, left = self._releases.popleft()
+            if self._camera.send(ReleaseOrder(capture=capture)) and left > 1:
+                self._releases.append((capture, left - 1))
+
+    def _follow_capture(self, report: CameraReport, capture: bytes) -> None:
+        if report.state == "capturing" and not self._capture_started:
+            self._capture_started = True
+            self._tell(CaptureStarted(capture))
+        if report.state in ("done", "failed"):
+            # a capture that ended early is an answer with honest coverage, if it has any line
+            ok = report.state == "done" or (report.lines > report.lost and report.meta is not None)
+            if report.meta is not None:
+                self._answers.describe(capture, report.meta)
+            if report.reason:
+                self.failures.append(report.reason)
+            self._tell(CaptureEnded(capture, report.lines, report.lost, ok))
+            self._capture = None
+
+    def _hear_payload(self, report: PayloadReport) -> None:
+        if report.incarnation != self._incarnation:
+            self._incarnation = report.incarnation
+            self._earlier_s += self._compute_s
+            self._compute_s = 0.0
+        if self._forgets:
+            job, left = self._forgets.popleft()
+            if self._payload.send(ForgetOrder(job=job)) and left > 1:
+                self._forgets.append((job, left - 1))
+        if self._job is None:
+            if report.state != "idle":
+                self._payload.send(IdleOrder())
+            return
+        self._payload.send(self._answers.order(self._job))
+        if report.job != self._job:
+            return
+        self._report = report
+        if report.inference_s > self._compute_s:
+            self._compute_s = report.inference_s
+            self._tell(InferenceProgress(self._job, self._earlier_s + self._compute_s))
+        if report.state == "failed":
+            self.failures.append(report.reason)
+            self._give_up(self._job, retryable=report.reason not in TERMINAL_REASONS)
+        elif report.state == "done" and self._answers.whole(self._job):
+            screened = min(report.tiles_screened, report.tiles_done)
+            summary = InferenceSummary(
+                tiles_total=report.tiles_done,
+                tiles_screened=screened,
+                tiles_inferred=min(report.tiles_inferred, report.tiles_done - screened),
+                confidence=report.confidence,
+                compute_s=self._earlier_s + self._compute_s,
+            )
+            job, self._job = self._job, None
+            self._tell(InferenceEnded(job, True, summary))
+
+    def _give_up(self, job: bytes, *, retryable: bool) -> None:
+        self._job = None
+        self._answers.forget(job)
+        self._forgets.append((job, REPEATS))
+        summary = InferenceSummary(0, 0, 0, 0.0, self._earlier_s + self._compute_s)
+        self._tell(InferenceEnded(job, False, summary, retryable))
