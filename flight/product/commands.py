@@ -13,7 +13,7 @@ from flight.product.container import DEFAULT_LIMITS, Product, open_container
 from flight.product.envelope import OVERHEAD, decrypt, is_envelope
 from flight.product.errors import ProductTooLarge, ProductUnreadable, RecipientKeyNeeded
 from flight.product.export import KINDS, export_all, parse_kinds
-from flight.product.export.files import whole_file
+from flight.product.export.files import make_folder, whole_file
 from flight.product.export.geojson import about
 from flight.product.findings import Finding
 from flight.product.key_files import read_recipient_key, read_trusted_keys
@@ -92,7 +92,7 @@ def _show(arguments: argparse.Namespace) -> CommandResult:
 
 def _decode(arguments: argparse.Namespace) -> CommandResult:
     product = _opened(arguments)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    make_folder(arguments.out)
     mask, regions = arguments.out / "mask.npy", arguments.out / "regions.json"
     with whole_file(mask) as stream:
         np.save(stream, product.mask())

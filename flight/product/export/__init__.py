@@ -9,6 +9,7 @@ from pathlib import Path
 from flight.product.container import Product
 from flight.product.errors import ExportKindUnknown
 from flight.product.export import geojson, geotiff, png
+from flight.product.export.files import make_folder
 from flight.product.projection import is_supported
 
 _KINDS: dict[str, tuple[str, Callable[[Product, Path], None]]] = {
@@ -51,7 +52,7 @@ def export_all(product: Product, kinds: Sequence[str], folder: Path, stem: str) 
     for kind in kinds:
         if kind not in _KINDS:
             raise ExportKindUnknown(kind, KINDS)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = []
     for kind in kinds:
         suffix, export = _KINDS[kind]

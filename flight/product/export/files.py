@@ -1,13 +1,21 @@
-"""A file appears whole or not at all."""
+"""A file appears whole or not at all, and what the system refuses is named."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from flight.product.errors import ExportNotWritten
+
+
+def make_folder(folder: Path) -> None:
+    """The folder and those above it, if they are not there. Raises ExportNotWritten."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportNotWritten(str(folder), error.strerror or str(error)) from error
 
 
 @contextmanager
@@ -21,4 +29,5 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise ExportNotWritten(str(path), error.strerror or str(error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

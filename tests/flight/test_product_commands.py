@@ -1,0 +1,136 @@
+"""`swath product`: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flight.cli import answer, build_parser
+from tests.flight.product.cases import KEY_ID, SEAL_KEY, VECTORS, vectors
+
+PRODUCT = VECTORS / "three_strips.swp"
+ENVELOPE = VECTORS / "three_strips.swe"
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    folder = tmp_path / "keys"
+    folder.mkdir()
+    (folder / "satellite.pub").write_text(SEAL_KEY.public_key().public_bytes_raw().hex() + "\n")
+    (folder / "own.key").write_text(bytes(range(32)).hex())
+    (folder / "other.pub").write_text((bytes(31) + b"\x01").hex())
+    (folder / "reader.key").write_bytes(bytes(range(100, 132)))
+    return folder
+
+
+def run(*arguments: object) -> int:
+    return answer(build_parser("swath", ("flight.product.commands",), ""), ["product", *map(str, arguments)])
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> dict:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_show_says_what_is_in_it_and_that_nobody_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("show", PRODUCT) == 0
+    text = capsys.readouterr().out
+    assert "water 1.0.0  90 x 150 pixels" in text
+    assert "not verified" in text
+    assert run("show", PRODUCT, "--json") == 0
+    data = printed(capsys)
+    assert data["verified"] is False
+    assert data["counts"] == dict(zip(("land", "water"), vectors()["three_strips"].product().counts, strict=True))
+    assert len(data["regions"]) == data["regions_total"]
+    assert data["sealed_by"] == KEY_ID.hex()
+
+
+def test_show_checks_the_seal_with_a_trusted_file_folder_or_own_key(
+    keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for trusted in (keys, keys / "satellite.pub", keys / "own.key"):
+        assert run("show", PRODUCT, "--trust", trusted, "--json") == 0
+        assert printed(capsys)["verified"] is True
+    assert run("show", PRODUCT, "--trust", keys / "other.pub", "--json") == 1
+    assert printed(capsys)["error"]["code"] == "seal_key_unknown"
+
+
+def test_decode_writes_the_mask_and_the_regions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("decode", PRODUCT, "--out", tmp_path / "out", "--json") == 0
+    mask, regions = map(Path, printed(capsys)["files"])
+    assert (np.load(mask) == vectors()["three_strips"].mask).all()
+    found = json.loads(regions.read_text())["regions"]
+    assert found[0]["area"] == vectors()["three_strips"].product().regions[0].area
+
+
+def test_export_writes_the_kinds_that_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("export", PRODUCT, "--to", "geojson,geotiff,png", "--out", tmp_path / "out", "--json") == 0
+    products = printed(capsys)["products"]
+    assert [item["kind"] for item in products] == ["geojson", "geotiff", "png"]
+    for item in products:
+        assert Path(item["path"]).stat().st_size == item["bytes"]
+
+
+def test_an_encrypted_product_opens_with_the_readers_key_only(
+    keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("show", ENVELOPE, "--key", keys / "reader.key", "--trust", keys, "--json") == 0
+    assert printed(capsys)["verified"] is True
+    assert run("show", ENVELOPE, "--json") == 2
+    assert printed(capsys)["error"]["code"] == "recipient_key_needed"
+    assert run("show", ENVELOPE, "--key", keys / "own.key", "--json") == 1
+    assert printed(capsys)["error"]["code"] == "envelope_invalid"
+
+
+def altered(octets: bytes, at: int) -> bytes:
+    return octets[:at] + bytes((octets[at] ^ 1,)) + octets[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [
+        (lambda octets: b"", "not_a_product"),
+        (lambda octets: b"II*\0" + bytes(100), "not_a_product"),
+        (lambda octets: octets[:-100], "product_truncated"),
+        (lambda octets: octets[:8] + b"\x07" + octets[9:], "unsupported_version"),
+        (lambda octets: altered(octets, 20), "product_damaged"),
+        (lambda octets: altered(octets, 1000), "strip_damaged"),
+        (lambda octets: altered(octets, len(octets) - 1), "seal_invalid"),
+        (lambda octets: octets + b"\0", "seal_invalid"),
+    ],
+)
+def test_a_bad_product_is_one_error_with_a_code_and_exit_status_1(
+    make, code: str, keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.swp"
+    bad.write_bytes(make(PRODUCT.read_bytes()))
+    for arguments in (("show",), ("decode", "--out", tmp_path), ("export", "--to", "png", "--out", tmp_path)):
+        assert run(arguments[0], bad, *arguments[1:], "--trust", keys, "--json") == 1
+        assert printed(capsys)["error"]["code"] == code
+
+
+def test_damage_can_be_tolerated_and_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = tmp_path / "bad.swp"
+    bad.write_bytes(altered(PRODUCT.read_bytes(), 1000))
+    assert run("show", bad, "--tolerate-damage") == 0
+    assert "damaged strips: 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "status"),
+    [
+        (("show", "nowhere.swp"), "product_unreadable", 1),
+        (("show", PRODUCT, "--trust", "nowhere.pub"), "key_file_unusable", 2),
+        (("show", ENVELOPE, "--key", PRODUCT), "key_file_unusable", 2),
+        (("export", PRODUCT, "--to", "shp", "--out", "x"), "export_kind_unknown", 2),
+        (("export", VECTORS / "one_pixel.swp", "--to", "geojson", "--out", "x"), "not_georeferenced", 1),
+    ],
+)
+def test_other_refusals_have_their_code_and_exit_status(
+    arguments: tuple, code: str, status: int, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments, "--json") == status
+    assert printed(capsys)["error"]["code"] == code
