@@ -1,0 +1,149 @@
+"""`swath models list | check | score | bench`: the applications, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from hal.clock import SystemClock
+from hal.command_line import CommandResult, Subcommands
+from payload_models.golden import check_golden
+from payload_models.graph_guard import check_application
+from payload_models.loader import Application, applications, load_application
+from payload_models.measuring import Measurement, measure
+from payload_models.scoring import CaseScore, score
+
+MAX_RUNS = 100_000
+
+
+def register(commands: Subcommands) -> None:
+    """Add `models` and its verbs."""
+    parser = commands.add_parser("models", help="the applications: list, check, score, bench")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    listing = verbs.add_parser("list", help="the applications of this installation")
+    listing.set_defaults(run=_list)
+    check = verbs.add_parser("check", help="manifest, hashes, graphs and golden cases of an application")
+    check.set_defaults(run=_check)
+    scoring = verbs.add_parser("score", help="compare an application with a truth")
+    scoring.set_defaults(run=_score)
+    bench = verbs.add_parser("bench", help="time per tile and memory on this board")
+    bench.set_defaults(run=_bench)
+    for verb in (check, scoring, bench):
+        verb.add_argument("application", metavar="APP", help="a name, or the folder of an application")
+    scoring.add_argument("cases", type=Path, metavar="CASES", help="folder with case.toml, or of folders with one")
+    bench.add_argument("--runs", type=_runs, default=30, metavar="N", help="tiles to run per variant (default 30)")
+    for verb in (listing, check, scoring, bench):
+        verb.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _runs(text: str) -> int:
+    runs = int(text)
+    if not 1 <= runs <= MAX_RUNS:
+        raise argparse.ArgumentTypeError(f"1 to {MAX_RUNS}")
+    return runs
+
+
+def _list(_: argparse.Namespace) -> CommandResult:
+    entries, lines = [], []
+    for name, folder in applications().items():
+        manifest = load_application(name, check_graphs=False).manifest
+        variants = [[band.name for band in variant.bands] for variant in manifest.variant]
+        entries.append(
+            {
+                "name": manifest.name,
+                "version": manifest.version,
+                "summary": manifest.summary,
+                "licence": manifest.licence,
+                "folder": str(folder),
+                "variants": [
+                    {"model": variant.model, "bands": bands}
+                    for variant, bands in zip(manifest.variant, variants, strict=True)
+                ],
+                "radiometry": manifest.input.radiometry,
+                "gsd_m": manifest.input.gsd_m,
+                "tile": manifest.input.tile,
+                "classes": [entry.name for entry in manifest.classes],
+                "products": manifest.products,
+                "parameters": {parameter.name: parameter.values for parameter in manifest.parameter},
+                "needs": manifest.needs,
+            }
+        )
+        lines.append(f"{manifest.name:<12} {manifest.version:<8} {manifest.summary}")
+        lines.append(f"{'':<12} {'bands':<8} {' | '.join(' '.join(bands) for bands in variants)}")
+    return CommandResult({"applications": entries}, "\n".join(lines) or "no applications")
+
+
+def _check(arguments: argparse.Namespace) -> CommandResult:
+    application = load_application(arguments.application, check_graphs=False)
+    graphs = [asdict(facts) for facts in check_application(application)]
+    golden = check_golden(application)
+    ok = all(result.ok for result in golden)
+    cases = [{**asdict(result), "ok": result.ok} for result in golden]
+    lines = [f"{application.name} {application.manifest.version}  manifest, hashes: ok"]
+    for variant, graph in zip(application.variants, graphs, strict=True):
+        lines.append(
+            f"  {variant.model}  {graph['nodes']} nodes, {graph['initialiser_bytes'] / 1e3:.1f} kB of constants, "
+            f"about {graph['peak_bytes'] / 1e6:.1f} MB and {graph['operations'] / 1e6:.1f} M operations a tile: ok"
+        )
+    for result in golden:
+        state = "ok" if result.ok else "FAILED"
+        lines.append(
+            f"  {result.case}  {result.differing} of {result.pixels} pixels differ, {result.allowed} allowed: {state}"
+        )
+    if not golden:
+        lines.append("  no golden cases")
+    data = {
+        "ok": ok,
+        "application": application.name,
+        "version": application.manifest.version,
+        "graphs": [
+            {"model": variant.model, **graph} for variant, graph in zip(application.variants, graphs, strict=True)
+        ],
+        "golden": cases,
+    }
+    return CommandResult(data, "\n".join(lines), 0 if ok else 1)
+
+
+def _score(arguments: argparse.Namespace) -> CommandResult:
+    application = load_application(arguments.application, check_graphs=True)
+    scores = score(application, arguments.cases, parameters={})
+    lines = [f"{'case':<24} {'iou':>7} {'precis.':>7} {'recall':>7} {'f1':>7} {'accur.':>7}"]
+    for entry in scores:
+        values = entry.confusion.measures.values()
+        lines.append(f"{entry.case:<24} " + " ".join(f"{value:7.4f}" for value in values))
+    return CommandResult(
+        {"application": application.name, "cases": [_plain(entry) for entry in scores]}, "\n".join(lines)
+    )
+
+
+def _plain(entry: CaseScore) -> dict[str, object]:
+    return {
+        "case": entry.case,
+        "metric": entry.metric,
+        "value": entry.value,
+        **entry.confusion.measures,
+        **asdict(entry.confusion),
+        "unanswered": entry.unanswered,
+        "calibrated": entry.calibrated,
+    }
+
+
+def _bench(arguments: argparse.Namespace) -> CommandResult:
+    application = load_application(arguments.application, check_graphs=True)
+    found = _measure_all(application, arguments.runs)
+    lines = [f"{'model':<24} {'tile':>5} {'median':>9} {'10..90 %':>17} {'Mpixel/s':>9} {'peak RSS':>9}"]
+    for entry in found:
+        spread = f"{entry.p10_ms:.2f}..{entry.p90_ms:.2f}"
+        lines.append(
+            f"{entry.model:<24} {entry.tile:>5} {entry.median_ms:>6.2f} ms {spread:>14} ms "
+            f"{entry.megapixels_per_s:>9.2f} {entry.peak_rss_mb:>6.0f} MB"
+        )
+    return CommandResult({"application": application.name, "variants": [asdict(e) for e in found]}, "\n".join(lines))
+
+
+def _measure_all(application: Application, runs: int) -> list[Measurement]:
+    clock = SystemClock()
+    return [
+        measure(application, variant, clock.host_s, runs=runs) for variant in range(len(application.manifest.variant))
+    ]
