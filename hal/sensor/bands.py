@@ -68,7 +68,7 @@ NOMINAL_NM: dict[str, float] = {
 }  # fmt: skip
 
 _SYNONYMS = {
-    "aerosol": "coastal", "swir1": "swir16", "swir2": "swir22", "nearinfrared": "nir", "narrownir": "nir08",
+    "aerosol": "coastal", "swir1": "swir16", "swir2": "swir22", "narrownir": "nir08",
     "watervapour": "nir09", "watervapor": "nir09", "panchromatic": "pan", "thermal1": "thermal", "lwir": "thermal",
 }  # fmt: skip
 
@@ -198,6 +198,7 @@ def _words(text: str) -> tuple[list[str], list[str]]:
     identifiers: list[str] = []
     commons: list[str] = []
     lowered = re.sub(r"\bband[ _-]?(?=\d)", "b", text.lower())
+    lowered = re.sub(r"\bnear[ _-]?infra-?red\b", "nir", lowered)
     for token in re.findall(r"[a-z0-9_]+", lowered):
         token = re.sub(r"^(?:sr|toa|st|boa)_(?=b\d)", "", token)
         if re.fullmatch(r"b\d{1,2}a?(?:_vcid_\d)?", token):

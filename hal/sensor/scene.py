@@ -30,7 +30,7 @@ from hal.sensor.identify import identify, sensor_tagged
 from hal.sensor.npz_file import NpzRows
 from hal.sensor.radiometry import RADIOMETRY_NAMES, Calibration, Radiometry, usual_calibration
 from hal.sensor.raw import MAX_READ_BYTES, FileFacts, RowSource, Transform
-from hal.sensor.sidecar import Sidecar, per_band, sidecar_of
+from hal.sensor.sidecar import Sidecar, complaint, per_band, sidecar_of
 from hal.sensor.tiff_file import TiffRows
 
 __all__ = [
@@ -145,8 +145,7 @@ def _open_rows(path: Path) -> TiffRows | NpzRows:
 def _info(path: Path, facts: FileFacts, rows: RowSource, sensor: str | None) -> SceneInfo:
     side = sidecar_of(path)
     if side.bands is not None and len(side.bands) != facts.count:
-        name = str(path.with_suffix(".toml"))
-        raise SidecarError(name, f"`bands` names {len(side.bands)} bands, the scene has {facts.count}")
+        raise complaint(path, "bands", f"`bands` names {len(side.bands)} bands, the scene has {facts.count}")
     identity = identify(
         str(path),
         facts.count,
@@ -211,7 +210,7 @@ def _nodata(path: Path, facts: FileFacts, side: Sidecar, usual: Calibration) -> 
         if facts.dtype != "float32":
             limits = np.iinfo(facts.dtype)
             if not (side.nodata.is_integer() and limits.min <= side.nodata <= limits.max):
-                raise SidecarError(str(path.with_suffix(".toml")), f"`nodata` {side.nodata} is no {facts.dtype}")
+                raise complaint(path, "nodata", f"`nodata` {side.nodata} is no {facts.dtype}")
         return side.nodata
     return facts.nodata if facts.nodata is not None else usual.nodata
 

@@ -34,15 +34,26 @@ def sidecar_of(scene: Path) -> Sidecar:
         raise SidecarError.of(error) from error
 
 
-def per_band(path: Path, key: str, value: float | tuple[float, ...] | None, count: int) -> tuple[float, ...] | None:
+def per_band(scene: Path, key: str, value: float | tuple[float, ...] | None, count: int) -> tuple[float, ...] | None:
     """A number for all bands, or a list with one per band. Raises SidecarError."""
     if value is None:
         return None
     values = (value,) * count if isinstance(value, float) else value
     if len(values) != count:
-        raise SidecarError(
-            str(path.with_suffix(".toml")), f"`{key}` has {len(values)} numbers, the scene {count} bands"
-        )
+        raise complaint(scene, key, f"`{key}` has {len(values)} numbers, the scene {count} bands")
     if not all(-1e9 < number < 1e9 for number in values):
-        raise SidecarError(str(path.with_suffix(".toml")), f"`{key}` must hold finite numbers")
+        raise complaint(scene, key, f"`{key}` must hold finite numbers")
     return values
+
+
+def complaint(scene: Path, key: str, reason: str) -> SidecarError:
+    """An error about one field that only the scene shows to be wrong, at the line that writes it."""
+    path = scene.with_suffix(".toml")
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    for number, line in enumerate(lines, 1):
+        if line.split("=")[0].strip() == key:
+            return SidecarError(str(path), reason, number, line)
+    return SidecarError(str(path), reason)
