@@ -374,12 +374,12 @@ def test_a_tail_against_the_format_is_refused(change: dict) -> None:
         open_container(join([*parts[:-1], encode({**decode(parts[-1]), **change})]) + end, None)
 
 
-def test_three_thousand_mutations_with_right_checksums_raise_nothing_but_product_errors() -> None:
+def test_two_thousand_mutations_with_right_checksums_raise_nothing_but_product_errors() -> None:
     """Every CRC and length is made right again, so the mutations reach what lies behind them."""
     rng = random.Random(20240501)
     opened = refused = 0
     sources = [cut(vectors()[name].container())[0] for name in ("one_row", "five_classes", "one_pixel")]
-    for _ in range(3000):
+    for _ in range(2000):
         parts = list(rng.choice(sources))
         which = rng.randrange(1, len(parts))
         part = bytearray(parts[which])
@@ -407,7 +407,7 @@ def test_three_thousand_mutations_with_right_checksums_raise_nothing_but_product
         opened += 1
         assert independent_decoder.decode(octets, PUBLIC)["mask"] == mask
     assert opened > 100, "the mutations hardly ever pass the checks: the test has lost its reach"
-    assert refused > 1000
+    assert refused > 700
 
 
 @settings(max_examples=300, deadline=None)
