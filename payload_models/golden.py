@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bindings.tiles import Normalisation
-from payload_models.arrays import read_arrays
+from payload_models.arrays import read_arrays, write_arrays
 from payload_models.errors import GoldenFailed
 from payload_models.inference import Session, classes_of, normalised
 from payload_models.loader import Application
@@ -53,6 +53,17 @@ def answer_of(application: Application, variant: int, arrays: dict[str, NDArray[
     )
     scores = Session(application, variant).run(normalised(arrays["img"], norm))
     return classes_of(manifest, scores, manifest.output.threshold)
+
+
+def record_case(
+    application: Application, variant: int, img: NDArray[Any], scale: tuple[float, ...], offset: tuple[float, ...]
+) -> tuple[bytes, bytes]:
+    """The two archives of a new golden case, made by the application as it is now: look at them before they are kept.
+
+    img: (rows, cols, bands of the variant); reflectance = img * scale + offset.
+    """
+    given = {"img": np.ascontiguousarray(img), "scale": np.asarray(scale), "offset": np.asarray(offset)}
+    return write_arrays(given), write_arrays({"classes": answer_of(application, variant, given)})
 
 
 def _check(application: Application, case: Golden) -> GoldenResult:

@@ -54,7 +54,7 @@ def match(
     if gsd_m is not None and not low <= gsd_m <= high:
         raise GsdRefused(manifest.name, gsd_m, low, high)
     for variant, entry in enumerate(manifest.variant):
-        found = [_find(band, bands) for band in entry.bands]
+        found = [find_band(band, bands) for band in entry.bands]
         indices = tuple(index for index in found if index is not None)
         if len(indices) == len(found):
             norm = Normalisation(
@@ -65,12 +65,12 @@ def match(
             )
             return InputPlan(variant, indices, norm, radiometry in CALIBRATED)
     # Name what the least demanding variant lacks: that is the shortest way to an answer.
-    lacking = [[band.name for band in entry.bands if _find(band, bands) is None] for entry in manifest.variant]
+    lacking = [[band.name for band in entry.bands if find_band(band, bands) is None] for entry in manifest.variant]
     have = [band.common or band.name for band in bands]
     raise MissingBands(manifest.name, min(lacking, key=len), have)
 
 
-def _find(wanted: Band, bands: Sequence[BandInfo]) -> int | None:
+def find_band(wanted: Band, bands: Sequence[BandInfo]) -> int | None:
     """The scene's band of that common name, else the one whose centre lies nearest the middle of the range."""
     low, high = wanted.nm
     for index, band in enumerate(bands):
