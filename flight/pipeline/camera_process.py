@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hal.registry import open_device
-
 from bindings.errors import SwathError
 from flight.pipeline.camera import Camera, OpenSensor
 from flight.pipeline.capture_meta import CaptureMeta
@@ -26,6 +24,7 @@ from flight.pipeline.sensor_description import describe
 from flight.pipeline.strip_buffer import StripWriter
 from flight.pipeline.strip_store import StripStore
 from hal.clock import Clock
+from hal.registry import open_device
 from hal.sensor.protocol import Sensor
 
 READ_S = 0.02  # how long one read may wait for lines before orders are looked at again
@@ -38,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--strip-fd", required=True, type=int, help="descriptor of the strip buffer")
     arguments.add_argument("--store", required=True, type=Path, help="folder of the strip store")
     arguments.add_argument("--store-mb", type=int, default=512, help="bound of the strip store (default 512)")
+    arguments.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
     arguments.add_argument("--clock", required=True, metavar="JSON", help="the mission clock")
     arguments.add_argument("--sensor", required=True, metavar="JSON", help='{"driver": NAME, "options": {...}}')
     return arguments
@@ -72,8 +72,8 @@ def serve(camera: Camera, peer: ControlPeer[CameraOrder], clock: Clock, parent: 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until stopped. 2: a start argument cannot be used."""
-    parent = Parent(signal.SIGTERM)
     arguments = parser().parse_args(argv)
+    parent = Parent(signal.SIGTERM, arguments.parent)
     try:
         lower_rights(nice=0, memory_mb=None)
         clock = clock_argument(arguments.clock)

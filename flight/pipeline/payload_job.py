@@ -11,24 +11,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.stitch import TileGrid
+from flight.pipeline.answer import engine_setup, plan_input
 from flight.pipeline.answer_slots import AnswerWriter
-from flight.pipeline.area import PixelArea
-from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.control import InferOrder, StripOffer
-from flight.pipeline.engine import Engine, EngineSetup, Progress, Step
-from flight.pipeline.process_errors import AnswerOutOfRange, AreaUnplaced
+from flight.pipeline.engine import Engine, Progress, Step
+from flight.pipeline.process_errors import AnswerOutOfRange
 from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_buffer import StripReader
 from flight.pipeline.strip_source import StripSource
-from flight.product.projection import from_lonlat
-from hal.sensor.bands import BandInfo
-from hal.sensor.radiometry import RADIOMETRY_NAMES
 from payload_models.errors import ApplicationUnknown
 from payload_models.loader import MANIFEST_NAME, Application, applications, load_application
-from payload_models.manifest import Manifest
-from payload_models.matching import InputPlan, match
 
 MAX_KEPT_JOBS = 8  # folders of jobs that nobody has told to forget
 
@@ -83,12 +76,13 @@ class PayloadJob:
     ) -> None:
         """CaptureAbsent: the capture has not begun yet; the caller tries again later."""
         self.order = order
+        application = shelf.application(order.application)  # checked while the capture is still awaited
         self._source = StripSource(store, order.capture, ring)
         try:
             meta = self._source.meta
-            application = shelf.application(order.application)
-            plan = plan_input(application.manifest, meta)
-            setup = engine_setup(application, plan, meta, order)
+            plan = plan_input(application, meta)
+            area = (order.area,) if order.area else ()
+            setup = engine_setup(application, plan, meta, dict(order.parameters), area)
             session = shelf.session(order.application, plan.variant)
             digest = hashlib.sha256(setup.digest() + order.capture).digest()
             self._checkpoint = Checkpoint(job_folder(work, order.job), digest, meta.columns)
@@ -135,48 +129,6 @@ class PayloadJob:
         """Close the files. What was done stays in the job's folder."""
         self._source.close()
         self._checkpoint.close()
-
-
-def plan_input(manifest: Manifest, meta: CaptureMeta) -> InputPlan:
-    """Which bands of the capture feed the graph. Raises the errors of payload_models.matching.match."""
-    bands = [
-        BandInfo(name, common, centre)
-        for name, common, centre in zip(meta.band_names, meta.band_common, meta.band_centre_nm, strict=True)
-    ]
-    return match(manifest, bands, RADIOMETRY_NAMES[meta.radiometry], meta.scale, meta.offset, gsd_m=meta.gsd_m)
-
-
-def engine_setup(application: Application, plan: InputPlan, meta: CaptureMeta, order: InferOrder) -> EngineSetup:
-    """All that decides the class map. Raises ParameterRefused, AreaUnplaced and the errors of the projection."""
-    manifest = application.manifest
-    shape = manifest.input
-    return EngineSetup(
-        grid=TileGrid(meta.columns, shape.tile, shape.overlap, shape.margin),
-        band_indices=plan.band_indices,
-        norm=plan.norm,
-        planes=manifest.planes,
-        threshold=manifest.threshold(dict(order.parameters)),
-        nodata=meta.nodata,
-        area=pixel_area(order.area, meta),
-        model_sha256=bytes.fromhex(manifest.variant[plan.variant].sha256),
-    )
-
-
-def pixel_area(area: tuple[tuple[float, float], ...], meta: CaptureMeta) -> PixelArea | None:
-    """One ring of (longitude, latitude) in pixels of the capture; None, the whole of it, for an empty one."""
-    if not area:
-        return None
-    if meta.transform is None or meta.epsg is None:
-        raise AreaUnplaced
-    a, b, c, d, e, f = meta.transform
-    corners = np.array(area, dtype=np.float64)
-    x, y = from_lonlat(meta.epsg, corners[:, 0], corners[:, 1])
-    determinant = a * e - b * d
-    if determinant == 0:
-        raise AreaUnplaced
-    columns = (e * (x - c) - b * (y - f)) / determinant
-    rows = (a * (y - f) - d * (x - c)) / determinant
-    return PixelArea((tuple((float(column), float(row)) for column, row in zip(columns, rows, strict=True)),))
 
 
 def job_folder(work: Path, job: bytes) -> Path:

@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--work", required=True, type=Path, help="folder for checkpoints")
     arguments.add_argument("--applications", type=Path, help="applications beside the built-in ones")
     arguments.add_argument("--memory-mb", type=int, help="bound of the address space (default: none)")
+    arguments.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
     arguments.add_argument("--clock", required=True, metavar="JSON", help="the mission clock")
     return arguments
 
@@ -54,8 +55,8 @@ def serve(payload: Payload, peer: ControlPeer[PayloadOrder], clock: Clock, paren
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until stopped. 2: a start argument cannot be used."""
-    parent = Parent(signal.SIGKILL)
     arguments = parser().parse_args(argv)
+    parent = Parent(signal.SIGKILL, arguments.parent)
     try:
         lower_rights(nice=NICE, memory_mb=arguments.memory_mb)
         clock = clock_argument(arguments.clock)

@@ -187,12 +187,3 @@ class SensorUndescribed(PipelineError, ValueError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class AreaUnplaced(PipelineError, ValueError):
-    """An area was asked for, but the capture has no place on Earth to find it in."""
-
-    code = "area_unplaced"
-
-    def __init__(self) -> None:
-        super().__init__("the capture has no transform or projection, an area cannot be found in it")

@@ -61,13 +61,14 @@ def incarnation_of(clock: Clock) -> int:
 class Parent:
     """The supervisor, as its child sees it: the child ends when the supervisor does, however that ended."""
 
-    def __init__(self, signal_number: int) -> None:
-        self._pid = os.getppid()
+    def __init__(self, signal_number: int, pid: int | None) -> None:
+        """pid: the supervisor's, as it said itself; without it, one that died before this call is not missed."""
+        self._pid = os.getppid() if pid is None else pid
         _prctl(PR_SET_PDEATHSIG, signal_number)
 
     @property
     def alive(self) -> bool:
-        """False once this process was handed to another parent; also true when that happened before the prctl."""
+        """False once this process was handed to another parent."""
         return os.getppid() == self._pid
 
 

@@ -57,6 +57,7 @@ class FlightSide:
     payload_extra: tuple[str, ...] = ()
     rows: dict[int, np.ndarray] = field(default_factory=dict)
     stale: int = 0
+    parent: int = field(default_factory=os.getpid)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +80,10 @@ class FlightSide:
         self.cameras.close()
         self.payloads.close()
         self.slots.close()
+
+    def start_as(self, process: str, parent: int) -> None:
+        self.parent = parent
+        self.start_camera() if process == "camera" else self.start_payload()
 
     def start_camera(self) -> None:
         sensor = {"driver": "file", "options": {"path": str(self.scene), "line_rate_hz": self.line_rate_hz}}
@@ -170,7 +175,9 @@ class FlightSide:
                 self.stale += 1  # an offer of a killed process; the next report says it anew
 
     def _start(self, module: str, arguments: list[str], *descriptors: int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-m", module, *arguments], pass_fds=descriptors, cwd=ROOT)
+        return subprocess.Popen(
+            [sys.executable, "-m", module, "--parent", str(self.parent), *arguments], pass_fds=descriptors, cwd=ROOT
+        )
 
 
 def fly_undisturbed(folder: Path, extra: tuple[str, ...] = (), ring_bytes: int = 1 << 18) -> np.ndarray:
@@ -365,6 +372,18 @@ def test_a_forgotten_job_leaves_nothing_and_released_lines_are_marked(short: Pat
             side.cameras.poll(time.monotonic())
             time.sleep(0.01)
     finally:
+        side.close()
+
+
+@pytest.mark.parametrize("process", ["camera", "payload"])
+def test_a_child_whose_supervisor_was_gone_before_it_could_look_does_not_stay(process: str, short: Path) -> None:
+    side = FlightSide(short)
+    try:
+        side.start_as(process, parent=1 << 21)  # a process id that is nobody's
+        child = side.camera or side.payload
+        assert child is not None and child.wait(20) == 0
+    finally:
+        side.camera = side.payload = None
         side.close()
 
 
