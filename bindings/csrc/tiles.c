@@ -71,6 +71,31 @@ SW_INLINE float normalised(float sample, float scale, float offset, float low, f
     return v < high ? v : high;
 }
 
+/* From "all bands nodata" and "a band is not a number" to valid or not, in place; returns how many are valid. */
+SW_CLONES static int64_t settle(uint8_t *restrict nodata_then_valid, const uint8_t *restrict is_nan, int64_t count)
+{
+    int32_t good = 0;
+    for (int64_t x = 0; x < count; x++) {
+        nodata_then_valid[x] = (nodata_then_valid[x] | is_nan[x]) ^ 1;
+        good += nodata_then_valid[x];
+    }
+    return good;
+}
+
+SW_CLONES static int64_t count_set(const uint8_t *valid, int64_t count)
+{
+    int32_t set = 0;
+    for (int64_t x = 0; x < count; x++)
+        set += valid[x];
+    return set;
+}
+
+SW_CLONES static void blank(float *restrict out, const uint8_t *restrict valid, int64_t count)
+{
+    for (int64_t x = 0; x < count; x++)
+        out[x] = valid[x] ? out[x] : 0.0f;
+}
+
 #define SAMPLE uint8_t
 #define SUM uint32_t /* of one row: 4096 * 255 fits */
 #define NAME(x) x##_u8

@@ -3,9 +3,11 @@
 #include "decl/codes.h"
 #include "decl/crc.h"
 #include "decl/frame_clock.h"
+#include "decl/mask.h"
 #include "decl/regions.h"
 #include "decl/stitch.h"
 #include "decl/tiles.h"
+#include "decl/trace.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -210,6 +212,99 @@ static void test_regions(void)
     }
 }
 
+static void test_mask(void)
+{
+    for (int turn = 0; turn < 400; turn++) {
+        const size_t count = (noise() >> 8) % 200;
+        const uint32_t kinds = 1 + (noise() >> 8) % 4;
+        uint8_t *pixels = octets(count), *again = octets(count), *code = octets(2 * count);
+        uint64_t counts[256] = {0}, counts_again[256] = {0};
+        size_t where = 0;
+        for (size_t i = 0; i < count; i++)
+            pixels[i] = (uint8_t)(turn % 3 ? (noise() >> 24) % kinds : noise() >> 24);
+        const int64_t length = sw_mask_encode(pixels, count, code, 2 * count, counts);
+        REQUIRE(length >= 0 && length <= (int64_t)(2 * count));
+        uint8_t *exact = octets((size_t)length); /* so that an octet read behind the end is seen */
+        memcpy(exact, code, (size_t)length);
+        REQUIRE(sw_mask_decode(exact, (size_t)length, again, count, counts_again, &where) == 0);
+        REQUIRE(memcmp(pixels, again, count) == 0 && memcmp(counts, counts_again, sizeof counts) == 0);
+        for (int64_t cut = 0; cut < length; cut++) {
+            uint8_t *part = octets((size_t)cut);
+            memcpy(part, code, (size_t)cut);
+            REQUIRE(sw_mask_decode(part, (size_t)cut, again, count, counts_again, &where) == SW_MASK_CUT_SHORT);
+            free(part);
+        }
+        if (length > 0)
+            REQUIRE(sw_mask_encode(pixels, count, code, (size_t)length - 1, counts) == SW_E_SPACE);
+        for (int damage = 0; damage < 50 && length > 0; damage++) {
+            exact[noise() % (uint32_t)length] = (uint8_t)(noise() >> 24);
+            REQUIRE(sw_mask_decode(exact, (size_t)length, again, count, counts_again, &where) >= 0);
+        }
+        free(pixels);
+        free(again);
+        free(code);
+        free(exact);
+    }
+}
+
+static void test_trace(void)
+{
+    for (int turn = 0; turn < 200; turn++) {
+        const int64_t rows = 1 + (noise() >> 8) % 20, cols = 1 + (noise() >> 8) % 20, all = rows * cols;
+        uint8_t *map = octets((size_t)all), *visited = octets((size_t)(all + 7) / 8);
+        const uint32_t filled = noise() >> 24;
+        int64_t pixels = 0, in_runs = 0, doubled = 0;
+        for (int64_t i = 0; i < all; i++)
+            pixels += map[i] = noise() >> 24 < filled;
+        const int64_t runs = sw_runs_count(map, rows, cols, cols, 1);
+        const size_t room = (size_t)runs * sizeof(int32_t);
+        int32_t *row = octets(room), *first = octets(room), *end = octets(room), *part = octets(room);
+        int32_t *parent = octets(room);
+        const int64_t parts = sw_runs_label(map, rows, cols, cols, 1, runs, row, first, end, part, parent);
+        REQUIRE(parts >= 0 && parts <= runs);
+        for (int64_t i = 0; i < runs; i++)
+            in_runs += end[i] - first[i];
+        REQUIRE(in_runs == pixels);
+        if (runs > 0)
+            REQUIRE(sw_runs_label(map, rows, cols, cols, 1, runs - 1, row, first, end, part, parent) == SW_E_SPACE);
+        memset(visited, 0, (size_t)(all + 7) / 8);
+        int64_t corners = turn % 2 ? 4 : 2 * (rows + 1) * (cols + 1) + 4, ring_room = 1 + turn % 5;
+        sw_rings rings = {.point_capacity = corners, .ring_capacity = ring_room};
+        rings.points = octets(2 * (size_t)corners * sizeof *rings.points);
+        rings.ring_end = octets((size_t)ring_room * sizeof *rings.ring_end);
+        rings.ring_start = octets((size_t)ring_room * sizeof *rings.ring_start);
+        rings.ring_pinched = octets((size_t)ring_room);
+        while (rings.cursor < all) {
+            REQUIRE(sw_trace_rings(map, rows, cols, cols, 1, visited, &rings) == 0);
+            if (rings.ring_count == 0 && rings.cursor < all) {
+                REQUIRE(rings.point_count > corners);
+                corners = rings.point_capacity = rings.point_count;
+                free(rings.points);
+                rings.points = octets(2 * (size_t)corners * sizeof *rings.points);
+                continue;
+            }
+            for (int64_t ring = 0, from = 0; ring < rings.ring_count; from = rings.ring_end[ring++])
+                for (int64_t i = from; i < rings.ring_end[ring]; i++) { /* the surveyor's formula, y downward */
+                    const int64_t next = i + 1 < rings.ring_end[ring] ? i + 1 : from;
+                    doubled += (int64_t)rings.points[2 * i] * rings.points[2 * next + 1]
+                             - (int64_t)rings.points[2 * next] * rings.points[2 * i + 1];
+                }
+        }
+        REQUIRE(doubled == 2 * pixels); /* outer rings less their holes */
+        free(map);
+        free(visited);
+        free(row);
+        free(first);
+        free(end);
+        free(part);
+        free(parent);
+        free(rings.points);
+        free(rings.ring_end);
+        free(rings.ring_start);
+        free(rings.ring_pinched);
+    }
+}
+
 static void require_balance(sw_clock *clock)
 {
     sw_counters c;
@@ -305,6 +400,8 @@ int main(void)
     test_tiles();
     test_stitch();
     test_regions();
+    test_mask();
+    test_trace();
     test_frame_clock();
     puts("test_core: all functions of the C core hold at their edges");
     return 0;
