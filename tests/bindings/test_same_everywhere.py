@@ -16,9 +16,8 @@ pytestmark = pytest.mark.arm
 def noise(*shape: int) -> NDArray[np.uint16]:
     """Numbers from integer arithmetic alone."""
     count = np.arange(np.prod(shape), dtype=np.uint64)
-    return (
-        ((count * np.uint64(6364136223846793005) >> np.uint64(33)) & np.uint64(0xFFFF)).astype(np.uint16).reshape(shape)
-    )
+    mixed = count * np.uint64(6364136223846793005) >> np.uint64(33)  # modulo 2**64
+    return np.asarray(mixed & np.uint64(0xFFFF)).astype(np.uint16).reshape(shape)
 
 
 @pytest.mark.parametrize(
