@@ -43,7 +43,7 @@ setup(
         "bindings": ["csrc/*.c", "csrc/*.h", "csrc/decl/*.h", "py.typed"],
         "hal": ["py.typed"],
         "payload_models": ["*/manifest.toml", "*/*.onnx", "*/card.md", "*/golden/*", "py.typed"],
-        "flight": ["py.typed"],
+        "flight": ["py.typed", "executive/*.toml"],
         "ground_test": ["py.typed", "gateway/*.json"],
     },
     setup_requires=["cffi>=2.0"],

@@ -23,6 +23,7 @@ from types import FrameType
 from flight.config import SatelliteConfig
 from flight.executive.errors import ExecutiveError
 from flight.pipeline.answer_slots import create_answer_memory
+from flight.pipeline.shared_memory import read_only
 from flight.pipeline.strip_buffer import create_strip_memory
 from hal.clock import Clock
 
@@ -99,6 +100,7 @@ class Supervisor:
     _stopping: bool = False
     _journal: subprocess.Popen[bytes] | None = None
     _strip_fd: int = -1
+    _strip_read_fd: int = -1
     _answer_fd: int = -1
 
     def run(self) -> int:
@@ -107,6 +109,7 @@ class Supervisor:
             folder.mkdir(parents=True, exist_ok=True)
         storage = self.config.storage
         self._strip_fd = create_strip_memory(storage.strip_buffer_mb << 20)
+        self._strip_read_fd = read_only(self._strip_fd)
         self._answer_fd = create_answer_memory(storage.answer_slots, storage.answer_slot_kb << 10)
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         previous_wakeup = signal.set_wakeup_fd(wake_write)
@@ -124,7 +127,7 @@ class Supervisor:
             signal.set_wakeup_fd(previous_wakeup)
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            for descriptor in (wake_read, wake_write, self._strip_fd, self._answer_fd):
+            for descriptor in (wake_read, wake_write, self._strip_fd, self._strip_read_fd, self._answer_fd):
                 os.close(descriptor)
             self._selector.close()
 
@@ -202,7 +205,7 @@ class Supervisor:
                 (
                     *("--config", str(self.config_path), "--run-dir", str(self.paths.root)),
                     *("--journal-fd", str(ours.fileno()), "--answer-fd", str(self._answer_fd)),
-                    *("--restarts", json.dumps(restarts)),
+                    *("--restarts", json.dumps(restarts), "--parent", str(os.getpid())),
                 ),
                 (ours.fileno(), self._answer_fd),
             )
@@ -214,6 +217,7 @@ class Supervisor:
             (
                 *("--control", self.paths.endpoint("camera"), "--strip-fd", str(self._strip_fd)),
                 *("--store", str(self.paths.strips), "--store-mb", str(self.config.storage.strips_mb)),
+                *("--parent", str(os.getpid())),
                 *("--clock", self.config.clock.to_json()),
                 *("--sensor", json.dumps({"driver": sensor.driver, "options": sensor.options})),
             ),
@@ -224,11 +228,12 @@ class Supervisor:
         return self._module(
             "flight.pipeline.payload_process",
             (
-                *("--control", self.paths.endpoint("payload"), "--strip-fd", str(self._strip_fd)),
+                *("--control", self.paths.endpoint("payload"), "--strip-fd", str(self._strip_read_fd)),
                 *("--answer-fd", str(self._answer_fd), "--store", str(self.paths.strips)),
                 *("--work", str(self.paths.work), "--clock", self.config.clock.to_json()),
+                *("--parent", str(os.getpid())),
             ),
-            (self._strip_fd, self._answer_fd),
+            (self._strip_read_fd, self._answer_fd),
         )
 
     def _module(self, name: str, arguments: tuple[str, ...], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:

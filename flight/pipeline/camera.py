@@ -24,7 +24,8 @@ MAX_BLOCK_LINES = 256
 BLOCK_BYTES = 4 << 20  # lines taken from the sensor at once
 
 State = Literal["idle", "armed", "capturing", "done", "failed"]
-OpenSensor = Callable[[], tuple[Sensor, CaptureMeta]]
+# (start of the capture, mission time) -> the sensor, started, and what its lines mean
+OpenSensor = Callable[[float], tuple[Sensor, CaptureMeta]]
 
 
 class Camera:
@@ -106,7 +107,7 @@ class Camera:
             if self._store.known(order.capture):
                 self._go_on(order.capture)
             else:
-                self._sensor, self._meta = self._open_sensor()
+                self._sensor, self._meta = self._open_sensor(self._start_s)
                 self._writer = self._store.begin(order.capture, self._meta)
             if self._writer is not None and self._writer.ended is None:
                 self._start(self._writer)
@@ -124,7 +125,7 @@ class Camera:
         if writer.ended is not None:
             self._state, self._reason = ("failed" if writer.ended.reason else "done"), writer.ended.reason
             return
-        self._sensor, found = self._open_sensor()
+        self._sensor, found = self._open_sensor(self._start_s)
         if found != writer.meta:
             self._finish("sensor_changed")
 
@@ -137,7 +138,6 @@ class Camera:
         rows = max(1, min(MAX_BLOCK_LINES, BLOCK_BYTES // form.line_bytes, state.capacity // 2))
         self._buffer = form.empty(rows)
         self._state = "armed"
-        self._sensor.start(self._start_s)
 
     def _take(self, block: LineBlock) -> None:
         writer = self._writer

@@ -49,9 +49,10 @@ def sensor_opener(table: dict[str, Any], clock: Clock) -> OpenSensor:
     if not isinstance(driver, str) or not isinstance(options, dict) or not set(table) <= {"driver", "options"}:
         raise ProcessArgument("--sensor", 'not of the form {"driver": NAME, "options": {...}}')
 
-    def opened() -> tuple[Sensor, CaptureMeta]:
+    def opened(start_s: float) -> tuple[Sensor, CaptureMeta]:
         sensor: Sensor = open_device("sensor", driver, options, clock)
         try:
+            sensor.start(start_s)  # what a sensor sees, and so what its lines mean, may depend on when
             return sensor, describe(sensor)
         except BaseException:
             sensor.close()

@@ -77,15 +77,16 @@ class Pushbroom:
 class Bench:
     """A camera process's inside, that can be killed and started again over the same store and ring."""
 
-    def __init__(self, folder: Path, opener: Callable[[], tuple[Pushbroom, CaptureMeta]] | None = None) -> None:
+    def __init__(self, folder: Path, opener: Callable[[float], tuple[Pushbroom, CaptureMeta]] | None = None) -> None:
         self.folder, self.clock = folder, SimulatedClock()
         self.descriptor = create_strip_memory(1 << 14)
         self.sensors: list[Pushbroom] = []
         self._opener = opener or self._open
         self.restart()
 
-    def _open(self) -> tuple[Pushbroom, CaptureMeta]:
+    def _open(self, start_s: float) -> tuple[Pushbroom, CaptureMeta]:
         self.sensors.append(Pushbroom(self.clock))
+        self.sensors[-1].start(start_s)
         return self.sensors[-1], META
 
     def restart(self) -> None:
@@ -216,7 +217,7 @@ def test_a_driver_that_counts_wrongly_is_caught(bench: Bench, block: LineBlock) 
 def test_a_capture_larger_than_the_store_is_refused_before_its_first_line(tmp_path: Path) -> None:
     clock = SimulatedClock()
     big = msgspec.structs.replace(META, lines=1_000_000)
-    bench = Bench(tmp_path, lambda: (Pushbroom(clock), big))
+    bench = Bench(tmp_path, lambda start_s: (Pushbroom(clock), big))
     bench.fly(1.0, CaptureOrder(capture=ONE, start_s=0.0))
     assert (bench.camera.report(1).state, bench.camera.report(1).reason) == ("failed", "store_full")
     bench.close()
