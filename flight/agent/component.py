@@ -57,5 +57,6 @@ GATE = Component(
         Field("refused", "u32"),
         Field("rate_held", "u32"),
         Field("audit_records", "u32"),
+        Field("audit_head", "u64"),  # the start of the last record's hash: the ground can pin the chain
     ),
 )

@@ -19,6 +19,7 @@ from flight.agent.command import Command
 from flight.agent.effects import (
     CaptureEnded,
     CaptureStarted,
+    DropProduct,
     InferenceEnded,
     InferenceProgress,
     Input,
@@ -62,7 +63,7 @@ class AgentCore:
         satellite_set: str = "",
     ) -> None:
         """at: predicted navigation fixes; satellite_set: the satellites that jobs must be signed for."""
-        self._limits = limits
+        self._limits, self._applications = limits, applications
         self._ledger = Ledger(keys, limits, at)
         self._uplink = UplinkDesk(self._ledger, keys, applications, limits, satellite_set)
         self.grants, self.jobs = self._ledger.grants, self._ledger.jobs
@@ -153,7 +154,9 @@ class AgentCore:
     def terms(self, job_id: bytes, now_s: float) -> ReleaseTerms | None:
         """On what terms a product of this job may leave (flight/agent/egress.py); None for an unknown job."""
         entry = self.jobs.get(job_id)
-        return None if entry is None else release_terms(entry, self.jobs, self._ledger.grants, now_s)
+        return (
+            None if entry is None else release_terms(entry, self._ledger.jobs, self.grants, self._applications, now_s)
+        )
 
     # --- time ------------------------------------------------------------------------------------------------------
 
@@ -312,9 +315,15 @@ class AgentCore:
     def _product_ready(self, ready: ProductReady, now_s: float) -> None:
         try:
             release = read_release(ready.record)
-            entry = self.jobs.take_release(release)
         except (AgentError, CborError):
-            return  # a second product of a job, or of one that ended meanwhile, leaves no trace
+            return
+        if self.jobs.of_product(release.product_id) is not None:
+            return  # told twice
+        try:
+            entry = self.jobs.take_release(release)
+        except AgentError:  # a second product of a job, or of one that ended meanwhile
+            self._ledger.effects.append(DropProduct(release.product_id))
+            return
         self._ledger.records.append(Record(RecordKind.PRODUCT, ready.record))
         self._ledger.tell(component.PRODUCT_RELEASED, product=short(release.product_id), octets=release.size)
         self._ledger.entered(entry)

@@ -1,6 +1,7 @@
 """Keys on board: a folder with the mission's and the ground's public keys and the satellite's private one.
 
     satellite.key       Ed25519 private key, 64 hexadecimal digits, readable by its owner only (mode 0600)
+    alert.key           32 secret bytes shared with the ground, for the short codes of alerts; as above, mode 0600
     mission/*.pub       Ed25519 public keys that may sign grants (one operator root each), 64 hexadecimal digits
     ground/*.pub        Ed25519 public keys that may sign receipts
     DEMONSTRATION       present when the keys were made for a demonstration; a real radio must refuse them
@@ -27,6 +28,7 @@ KEY_ID_BYTES = 8
 KEY_BYTES = 32
 MAX_PUBLIC_KEYS = 32
 SATELLITE_FILE = "satellite.key"
+ALERT_FILE = "alert.key"
 DEVELOPMENT_FILE = "development.key"
 DEMONSTRATION_MARK = "DEMONSTRATION"
 
@@ -58,6 +60,7 @@ class KeyStore:
     mission: Mapping[bytes, Ed25519PublicKey]
     ground: Mapping[bytes, Ed25519PublicKey]
     demonstration: bool
+    alert_key: bytes = field(repr=False)
 
     @classmethod
     def load(cls, folder: Path) -> KeyStore:
@@ -67,6 +70,7 @@ class KeyStore:
             mission=_read_public_keys(folder / "mission"),
             ground=_read_public_keys(folder / "ground"),
             demonstration=(folder / DEMONSTRATION_MARK).exists(),
+            alert_key=read_private_key(folder / ALERT_FILE),
         )
 
 
@@ -98,9 +102,13 @@ def create_keystore(
     ground: Mapping[str, bytes],
     demonstration: bool,
 ) -> KeyStore:
-    """Make a satellite key and write a keystore that trusts the public keys given by name. Returns it, loaded."""
+    """Make satellite and alert keys and a keystore that trusts the public keys given by name. Returns it, loaded.
+
+    The ground needs a copy of ALERT_FILE. Raises FileExistsError: keys are never overwritten.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_private_key(folder / SATELLITE_FILE, random_bytes(KEY_BYTES))
+    write_private_key(folder / ALERT_FILE, random_bytes(KEY_BYTES))
     for room, keys in (("mission", mission), ("ground", ground)):
         (folder / room).mkdir(exist_ok=True)
         for name, public in keys.items():

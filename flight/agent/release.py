@@ -18,6 +18,7 @@ from flight.agent.receipt import PRODUCT_ID_BYTES
 from flight.services import cbor
 
 FORMAT = 1
+ALERT_BYTES = 48
 MAX_PRODUCT_BYTES = 15 << 20  # with its frame in the journal below the journal's own bound
 _AAD = cose.aad(cose.Purpose.RELEASE)
 
@@ -33,6 +34,7 @@ class Release:
     findings: int
     confidence: float  # 0..1 in steps of 1/255
     time_s: int  # whole seconds: the day that the bytes are counted in
+    alert: bytes  # what goes ahead of it when the job asks for an alert
 
     @property
     def name(self) -> str:
@@ -42,7 +44,7 @@ class Release:
     def encode(self) -> bytes:
         """The payload that the gate signs."""
         fields = (self.product_id, self.job_id, self.sha256, self.size, self.findings, round(self.confidence * 255))
-        return cbor.encode({0: FORMAT, **dict(enumerate((*fields, self.time_s), 1))})
+        return cbor.encode({0: FORMAT, **dict(enumerate((*fields, self.time_s, self.alert), 1))})
 
     @classmethod
     def decode(cls, payload: bytes) -> Release:
@@ -57,6 +59,7 @@ class Release:
             findings=body.number(5, "findings", 0, 1 << 53),
             confidence=body.number(6, "confidence", 0, 255) / 255,
             time_s=body.time(7, "time_s"),
+            alert=body.octets(8, "alert", ALERT_BYTES),
         )
         body.end()
         return release

@@ -27,7 +27,7 @@ SET = "demo"
 MISSION, GROUND, SATELLITE, TENANT, OTHER = (
     generate_signing_key(lambda n, seed=seed: bytes([seed]) * n) for seed in (1, 2, 3, 4, 5)
 )
-KEYS = KeyStore(SATELLITE, MISSION.verifier, GROUND.verifier, demonstration=True)
+KEYS = KeyStore(SATELLITE, MISSION.verifier, GROUND.verifier, demonstration=True, alert_key=bytes(range(32, 64)))
 RECIPIENT = bytes(range(32))
 AREA = ring_of([(9.0, -1.0), (11.0, -1.0), (11.0, 1.0), (9.0, 1.0)])
 EVERY = (ProductKind.MASK, ProductKind.REGIONS, ProductKind.COUNTS, ProductKind.ALERT)
@@ -119,7 +119,7 @@ def release_of(
     """A product as the gate would release it; `salt` makes another product of the same job."""
     octets = hashlib.sha256(job_id + bytes([salt])).digest() * (size // 32)
     digest = hashlib.sha256(octets).digest()
-    release = Release(digest[:16], job_id, digest, len(octets), findings, 1.0, int(now_s))
+    release = Release(digest[:16], job_id, digest, len(octets), findings, 1.0, int(now_s), bytes(48))
     return release, write_release(release, octets, SATELLITE)
 
 
