@@ -105,6 +105,11 @@ class ProductAssembler:
         """Encoded size of the strips taken so far."""
         return sum(map(len, self._strips))
 
+    @property
+    def no_answer(self) -> int:
+        """Pixels without an answer among the strips taken so far."""
+        return int(self._counts[NO_ANSWER])
+
     def add_strip(self, index: int, rows: NDArray[np.uint8]) -> bytes:
         """Take strip `index`, rows (n, width) uint8 with values 0 .. classes-1 or 255, and give its encoding.
 

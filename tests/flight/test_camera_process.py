@@ -187,7 +187,7 @@ def test_a_driver_that_fails_ends_the_capture_with_its_reason_and_what_was_taken
 
 
 def test_a_sensor_that_cannot_be_opened_is_a_failed_capture_and_not_the_end_of_the_process(tmp_path: Path) -> None:
-    def broken() -> tuple[Pushbroom, CaptureMeta]:
+    def broken(start_s: float) -> tuple[Pushbroom, CaptureMeta]:
         raise DeviceUnavailable("sensor", "unplugged")
 
     bench = Bench(tmp_path, broken)

@@ -1,0 +1,203 @@
+"""The flight process: `python -m flight.flight_process`, started by the supervisor.
+
+It replays the journal, opens the devices and runs the frame loop until SIGTERM. It holds the keys and the radio; it
+touches no pixel but the class rows that the payload process offers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from bindings.errors import SwathError
+from bindings.frame_clock import FrameClock
+from flight import __version__
+from flight.agent.audit import AuditLog
+from flight.agent.component import AGENT, GATE
+from flight.agent.core import AgentCore
+from flight.agent.effects import Input
+from flight.agent.egress import EgressGate
+from flight.agent.errors import EgressRefused
+from flight.executive.garbage import IdleCollector
+from flight.executive.health import HealthGate
+from flight.executive.housekeeping import housekeeping
+from flight.executive.loop import Activity, FrameLoop
+from flight.executive.modes import Mode, ModeManager
+from flight.executive.schedule_table import load as load_schedule
+from flight.executive.supervisor import RunPaths
+from flight.link.cfdp.sender import SenderConfig
+from flight.link.downlink import Downlink
+from flight.link.tm_frame import TmFramer
+from flight.onboard import Onboard, agent_limits, application_terms, open_onboard
+from flight.payload_desk import PayloadDesk
+from flight.pipeline.answers import AnswerDesk
+from flight.pipeline.control import CameraReport, PayloadReport
+from flight.pipeline.control_sockets import ControlServer
+from flight.pipeline.process_setup import Parent, StopFlag
+from flight.satellite import Satellite
+from flight.services import cbor
+from flight.services.events import EventRing
+from flight.services.journal import read_journal
+from flight.services.records import RecordKind
+from flight.services.telemetry import TelemetryPacket
+
+GROUND_ENTITY = 1  # CFDP entity of the ground; a satellite's is its spacecraft number + 256
+EVENTS = 512
+REPLAYED_BY_AGENT = frozenset((RecordKind.GRANT, RecordKind.REVOCATION, RecordKind.JOB, RecordKind.PRODUCT))
+NOMINAL_TABLE = Path(__file__).resolve().parent / "executive" / "nominal.toml"
+
+
+def entity_of(spacecraft: int) -> int:
+    """The CFDP entity of a satellite."""
+    return 256 + spacecraft
+
+
+class FlightProcess:
+    """The parts put together: replayed, then flown."""
+
+    def __init__(self, parts: Onboard, paths: RunPaths, restarts: dict[str, int]) -> None:
+        config, clock = parts.config, parts.clock
+        self.parts = parts
+        self.events = EventRing(EVENTS, clock)
+        self.modes = ModeManager(self.events)
+        self.health = HealthGate(self.events)
+        inbox: deque[Input] = deque()
+        audit = AuditLog(parts.journal.append)
+        terms = {name: application_terms(application) for name, application in parts.applications.items()}
+        limits = agent_limits(config, parts.devices.power.read().capacity_wh)
+        self.agent = AgentCore(parts.keys, terms, limits, parts.devices.navigation.at)
+        entity = entity_of(config.satellite.spacecraft)
+        self.gate = EgressGate(
+            parts.devices.radio,
+            TmFramer(config.satellite.spacecraft, config.link.frame_bytes),
+            parts.keys,
+            self.agent.terms,
+            audit,
+            clock,
+            os.urandom,
+            entity=entity,
+            ground_entity=GROUND_ENTITY,
+        )
+        answers = AnswerDesk(parts.journal, parts.answers, parts.applications)
+        sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
+        downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
+        _replay(paths.journal, self.agent, self.gate, answers, downlink, audit)
+        self.desk = PayloadDesk(
+            ControlServer(paths.endpoint("camera"), CameraReport),
+            ControlServer(paths.endpoint("payload"), PayloadReport),
+            answers,
+            self.agent,
+            clock,
+            inbox.append,
+        )
+        parts.journal.append(RecordKind.BOOT, cbor.encode([__version__, clock.mission_s(), restarts]))
+        satellite = Satellite(
+            parts,
+            self.agent,
+            self.gate,
+            self.desk,
+            answers,
+            downlink,
+            self.events,
+            self.modes,
+            inbox,
+            self.send_telemetry,
+        )
+        satellite.resume()
+        table = load_schedule(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
+        watchdog = parts.devices.watchdog
+        frames = FrameClock(
+            table.minor_us,
+            realtime=config.executive.realtime,
+            priority=config.executive.priority,
+            lock_memory=config.executive.lock_memory,
+            watchdog_fd=watchdog.fileno() if watchdog is not None else -1,
+        )
+        activities: dict[str, Activity] = {**satellite.activities(), "garbage.collect": IdleCollector()}
+        self.loop = FrameLoop(table, activities, frames, clock, self.events, self.modes, self.health)
+
+    def run(self, stop: StopFlag, parent: Parent) -> None:
+        """Frames until told to stop; then what is queued for the journal is made durable."""
+        self.modes.request(Mode.NOMINAL)
+        try:
+            self.loop.run(lambda: self._keep_on(stop, parent))
+        finally:
+            self.desk.close()
+            self.parts.journal.close()
+            self.parts.devices.close()
+
+    def send_telemetry(self) -> None:
+        """Housekeeping of every component, as far as the gate takes it."""
+        now_s = self.parts.clock.mission_s()
+        self.gate.send_telemetry(housekeeping(self.loop, self.parts.journal, now_s))
+        self.gate.send_telemetry(TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()))
+        self.gate.send_telemetry(TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()))
+
+    def _keep_on(self, stop: StopFlag, parent: Parent) -> bool:
+        for activity, error in self.loop.take_failures():
+            _log({"event": "raised", "activity": activity, "error": f"{type(error).__name__}: {error}"})
+        while self.desk.failures:
+            _log({"event": "refused", "reason": self.desk.failures.popleft()})
+        return not stop.is_set and parent.alive
+
+
+def _replay(
+    journal: Path, agent: AgentCore, gate: EgressGate, answers: AnswerDesk, downlink: Downlink, audit: AuditLog
+) -> None:
+    """Everything durable, in order, to whom it belongs."""
+    for record in read_journal(journal):
+        if record.kind in REPLAYED_BY_AGENT:
+            agent.apply(record.kind, record.payload)
+        if record.kind == RecordKind.PRODUCT:
+            try:
+                gate.restore_product(record.payload)
+            except EgressRefused as error:  # counted and audited by the gate; its job fails when it is to be sent
+                _log({"event": "not_restored", "message": str(error)})
+        elif record.kind == RecordKind.STRIP:
+            answers.replay(record.payload)
+        elif record.kind == RecordKind.TRANSFER:
+            downlink.replay(record.payload)
+        elif record.kind == RecordKind.AUDIT:
+            audit.replay(record.payload)
+    for entry in agent.jobs:
+        if not entry.live and entry.release is not None:
+            gate.forget_product(entry.release.product_id)
+
+
+def _log(record: dict[str, object]) -> None:
+    print(json.dumps({"process": "flight", **record}), file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m flight.flight_process", description=__doc__)
+    parser.add_argument("--config", required=True, type=Path)
+    parser.add_argument("--run-dir", required=True, type=Path)
+    parser.add_argument("--journal-fd", required=True, type=int, help="stream socket of the journal writer")
+    parser.add_argument("--answer-fd", required=True, type=int, help="descriptor of the answer slots")
+    parser.add_argument("--restarts", default="{}", metavar="JSON", help="restarts of each process so far")
+    parser.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Fly until SIGTERM. 2: it cannot begin."""
+    arguments = _parser().parse_args(argv)
+    parent, stop = Parent(signal.SIGTERM, arguments.parent), StopFlag()
+    try:
+        parts = open_onboard(arguments.config, arguments.run_dir, arguments.journal_fd, arguments.answer_fd)
+        process = FlightProcess(parts, RunPaths(arguments.run_dir), json.loads(arguments.restarts))
+    except SwathError as error:
+        _log({"event": "cannot_begin", "code": error.code, "message": str(error)})
+        return 2
+    process.run(stop, parent)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""One satellite: its activities, each bounded, run by the frame loop in the slots of the schedule table.
+
+Records first, effects later: what the agent decides is appended to the journal at once and done when it is durable.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from bindings.errors import SwathError
+from flight.agent.core import AgentCore
+from flight.agent.effects import (
+    DropProduct,
+    Effect,
+    ForgetJob,
+    Input,
+    OrderCapture,
+    Outcome,
+    ProductReady,
+    ProductRefused,
+    ReleaseCapture,
+    ReportStatus,
+    SealProduct,
+    SendAlert,
+    StartInference,
+    StartTransfer,
+    Tell,
+    Tick,
+    TransferFinished,
+    Uplinked,
+)
+from flight.agent.egress import EgressGate
+from flight.agent.orbit import elevation_deg
+from flight.agent.release import product_name
+from flight.executive.frame_context import FrameContext
+from flight.executive.modes import Cause, Mode, ModeManager
+from flight.link.apids import Apid
+from flight.link.downlink import Downlink
+from flight.link.errors import LinkError
+from flight.link.packet import SpacePacket
+from flight.link.tc_frame import TcDeframer
+from flight.onboard import Onboard
+from flight.payload_desk import PayloadDesk
+from flight.pipeline.answers import AnswerDesk
+from flight.product.container import Coverage, seal
+from flight.services.events import EventRing
+from hal.errors import DeadlineExceeded, HalError
+
+MAX_INBOX = 256
+UPLINK_APIDS = (Apid.GRANT, Apid.JOB, Apid.RECEIPT, Apid.COMMAND)
+FRAMES_PER_SLOT = 8
+EFFECTS_PER_SLOT = 4
+UNITS_PER_SLOT = 4
+TICK_S = 0.05  # host time between two ticks of the agent
+POLL = 0.0  # a deadline in the past
+
+
+class Satellite:
+    """The flight process's activities over its parts. Nothing here waits or does storage I/O."""
+
+    def __init__(
+        self,
+        parts: Onboard,
+        agent: AgentCore,
+        gate: EgressGate,
+        desk: PayloadDesk,
+        answers: AnswerDesk,
+        downlink: Downlink,
+        events: EventRing,
+        modes: ModeManager,
+        inbox: deque[Input],
+        housekeeping: Callable[[], None],
+    ) -> None:
+        """inbox: shared with the desk; housekeeping: sends the telemetry packets."""
+        self._parts, self._agent, self._gate, self._desk = parts, agent, gate, desk
+        self._answers, self._downlink, self._events, self._modes = answers, downlink, events, modes
+        self._inbox, self._housekeeping = inbox, housekeeping
+        self._journal, self._clock, self._radio = parts.journal, parts.clock, parts.devices.radio
+        self._deframer = TcDeframer(parts.config.satellite.spacecraft)
+        self._buffer = bytearray(max(2048, self._radio.max_frame_bytes))
+        self._waiting: deque[tuple[int, Effect]] = deque()  # (sequence that must be durable, effect)
+        self._sealing: deque[SealProduct] = deque()
+        self._durable = 0
+        self._ticked_s = float("-inf")
+        self._charge = 1.0
+        self.in_contact = False
+        self.uplink_refused = 0
+        self.inbox_dropped = 0
+
+    def activities(self) -> Mapping[str, Callable[[FrameContext], None]]:
+        """Names as in the schedule table."""
+        return {
+            "journal.poll": self.poll_journal,
+            "radio.receive": self.receive,
+            "processes.poll": self.poll_processes,
+            "agent.step": self.step_agent,
+            "product.strip": self.take_strip,
+            "product.seal": self.seal_product,
+            "link.send": self.send,
+            "platform.sample": self.sample_platform,
+            "events.send": self.send_events,
+            "telemetry.send": self.send_telemetry,
+        }
+
+    def resume(self) -> None:
+        """After the journal was replayed: do again what was under way."""
+        self._take(self._agent.resume(self._clock.mission_s()))
+
+    # --- activities ------------------------------------------------------------------------------------------------
+
+    def poll_journal(self, context: FrameContext) -> None:
+        """Learn what is durable, and do what waited for it."""
+        self._durable = self._journal.poll()
+        self._answers.made_durable(self._durable)
+        for _ in range(EFFECTS_PER_SLOT):
+            if not self._waiting or self._waiting[0][0] > self._durable:
+                return
+            self._perform(self._waiting.popleft()[1])
+
+    def receive(self, context: FrameContext) -> None:
+        """Frames from the ground: whole packets become inputs of the agent or units of a transfer."""
+        for _ in range(FRAMES_PER_SLOT):
+            try:
+                count = self._radio.receive_into(self._buffer, POLL)
+            except DeadlineExceeded:
+                return
+            try:
+                for octets in self._deframer.push(bytes(self._buffer[:count])):
+                    self._take_packet(SpacePacket.unpack(octets))
+            except LinkError:
+                self.uplink_refused += 1
+
+    def poll_processes(self, context: FrameContext) -> None:
+        """Camera and payload: orders out, reports in."""
+        self._desk.poll()
+
+    def step_agent(self, context: FrameContext) -> None:
+        """One input of the agent: its records are appended, its effects wait for them."""
+        now_s = self._clock.host_s()
+        if self._inbox:
+            happened = self._inbox.popleft()
+        elif now_s - self._ticked_s >= TICK_S:
+            self._ticked_s = now_s
+            happened = Tick(state_of_charge=self._charge, in_contact=self.in_contact)
+        else:
+            return
+        self._take(self._agent.handle(happened, self._clock.mission_s()))
+
+    def take_strip(self, context: FrameContext) -> None:
+        """One strip of class rows out of shared memory: copied, checked, encoded, journalled."""
+        self._desk.take_strip()
+
+    def seal_product(self, context: FrameContext) -> None:
+        """Finish one product, seal it and hand it to the gate."""
+        if self._sealing:
+            self._seal(self._sealing.popleft())
+
+    def send(self, context: FrameContext) -> None:
+        """Transfer units and frames, as many as the slot and the radio take."""
+        now_s = self._clock.mission_s()
+        self._downlink.contact(self.in_contact, now_s)
+        for name, delivered in self._downlink.finished():
+            self._told(TransferFinished(bytes.fromhex(name.partition(".")[0]), delivered))
+        if not self.in_contact:
+            return
+        for _ in range(UNITS_PER_SLOT):
+            if not self._gate.ready_for_unit():
+                break
+            unit = self._downlink.next_unit(now_s, self._gate.max_unit_bytes, self._durable)
+            if unit is None:
+                break
+            self._gate.send_link_unit(unit)
+        self._gate.pump(now_s)
+
+    def sample_platform(self, context: FrameContext) -> None:
+        """Where we are, what the battery holds, whether a station sees us; and the mode that follows."""
+        devices = self._parts.devices
+        try:
+            fix = devices.navigation.fix()
+            self._charge = devices.power.read().state_of_charge
+            self.in_contact = any(elevation_deg(s, fix) >= s.min_elevation_deg for s in self._parts.stations)
+        except HalError:
+            self.in_contact = False  # without a place there is no contact to speak in
+            raise
+        if self._modes.mode in (Mode.BOOT, Mode.SAFE):
+            return
+        wanted = Mode.IMAGING if self._desk.capturing else Mode.DOWNLINK if self.in_contact else Mode.NOMINAL
+        self._modes.request(wanted, Cause.PLAN)
+
+    def send_events(self, context: FrameContext) -> None:
+        """Events that wait, when there is somebody to hear them."""
+        if self.in_contact:
+            for record in self._events.drain(FRAMES_PER_SLOT):
+                self._gate.send_event(record)
+
+    def send_telemetry(self, context: FrameContext) -> None:
+        """One packet of each component."""
+        if self.in_contact:
+            self._housekeeping()
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _told(self, happened: Input) -> None:
+        self._inbox.append(happened)
+
+    def _take_packet(self, packet: SpacePacket) -> None:
+        if packet.apid in UPLINK_APIDS:
+            if len(self._inbox) >= MAX_INBOX:
+                self.inbox_dropped += 1  # the ground repeats what is not answered
+                return
+            self._told(Uplinked(packet.apid, packet.payload))
+        elif packet.apid == Apid.CFDP_UP:
+            self._downlink.receive(packet.payload, self._clock.mission_s())
+        else:
+            self.uplink_refused += 1
+
+    def _take(self, outcome: Outcome) -> None:
+        for record in outcome.records:
+            self._journal.append(record.kind, record.payload)
+        for effect in outcome.effects:
+            self._waiting.append((self._journal.sequence, effect))
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case OrderCapture() | ReleaseCapture() | StartInference() | ForgetJob():
+                self._desk.perform(effect)
+            case SealProduct():
+                self._sealing.append(effect)
+            case SendAlert():
+                self._gate.send_alert(effect.product_id)
+            case StartTransfer():
+                self._start_transfer(effect)
+            case DropProduct():
+                self._downlink.drop(product_name(effect.product_id))
+                self._gate.forget_product(effect.product_id)
+            case ReportStatus():
+                self._gate.send_status(effect)
+            case Tell():
+                self._events.emit(effect.event, **dict(effect.values))
+
+    def _seal(self, order: SealProduct) -> None:
+        """Body, seal, gate: the agent is told what came of it."""
+        try:
+            self._desk.open_answer(order.job_id)
+            assembler = self._answers.assembler(order.job_id)
+            summary = order.summary
+            coverage = Coverage(
+                lines=order.lines,
+                lines_lost=order.lost,
+                tiles_total=summary.tiles_total,
+                tiles_screened=summary.tiles_screened,
+                tiles_inferred=summary.tiles_inferred,
+                nodata_pixels=assembler.no_answer,
+            )
+            body = assembler.finish(coverage, summary.confidence)
+            key = self._parts.keys.satellite
+            record = self._gate.admit_product(seal(body, key.private, key.key_id, self._clock.mission_s()))
+        except SwathError as error:
+            self._desk.failures.append(error.code)
+            self._told(ProductRefused(order.job_id))
+            return
+        finally:
+            self._answers.forget(order.job_id)
+        self._told(ProductReady(record))
+
+    def _start_transfer(self, effect: StartTransfer) -> None:
+        try:
+            reader = self._gate.product_reader(effect.product_id)
+        except SwathError as error:
+            self._desk.failures.append(error.code)
+            self._told(TransferFinished(effect.product_id, False))
+            return
+        self._downlink.start(reader.name, reader.size, reader.read, self._clock.mission_s())
