@@ -20,21 +20,20 @@ boundary is what keeps pixels out: the flight process holds no line of the strip
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bindings.errors import SwathError
 from flight.agent.audit import AuditLog, What
+from flight.agent.declared import event_octets, status_octets, telemetry_octets
 from flight.agent.effects import ReportStatus
 from flight.agent.errors import EgressRefused
 from flight.agent.job import ProductKind
 from flight.agent.keys import KeyStore
-from flight.agent.reasons import EgressReason, Reason
+from flight.agent.reasons import EgressReason
 from flight.agent.receipt import PRODUCT_ID_BYTES
 from flight.agent.release import MAX_PRODUCT_BYTES, Release, verify_release, write_release
-from flight.agent.states import JobState
-from flight.agent.status import SUBJECT_BYTES, StatusReport
 from flight.agent.terms import ReleaseTerms
 from flight.agent.token_bucket import TokenBucket
 from flight.agent.unit_check import Transfers
@@ -46,8 +45,6 @@ from flight.product.alert import alert_of
 from flight.product.container import Product, open_container
 from flight.product.envelope import OVERHEAD, encrypt_to
 from flight.product.errors import ProductError
-from flight.services import dictionary
-from flight.services.declare import NumberType, Severity
 from flight.services.events import EventRecord
 from flight.services.telemetry import TelemetryPacket
 from hal.clock import Clock
@@ -55,7 +52,6 @@ from hal.radio.protocol import Radio
 
 URGENT, HOUSEKEEPING, PRODUCTS = 0, 1, 2  # virtual channels, in order of priority
 MAX_HELD_BYTES = 64 << 20
-_ALERT_ID_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +163,8 @@ class EgressGate:
 
     def restore_product(self, record: bytes) -> Release:
         """After a restart: a PRODUCT record that this gate wrote. Raises EgressRefused for any other."""
+        if type(record) is not bytes:
+            raise self._refuse(What.PRODUCT, EgressReason.NOT_A_DECLARED_TYPE, type(record).__name__)
         try:
             release, octets = verify_release(record, self.__keys.satellite)
         except EgressRefused as refused:
@@ -247,7 +245,7 @@ class EgressGate:
 
     def send_telemetry(self, packet: TelemetryPacket) -> EgressReason | None:
         """A declared component's numbers; None when they are on their way. Raises EgressRefused."""
-        octets = self._telemetry_octets(packet)
+        octets = self._encoded(What.TELEMETRY, telemetry_octets, packet)
         component, now_s = packet.component, self._clock.host_s()
         bucket = self._components.get(component.number)
         if bucket is None:
@@ -261,7 +259,7 @@ class EgressGate:
 
     def send_event(self, record: EventRecord) -> EgressReason | None:
         """A declared event; None when it is on its way. Raises EgressRefused."""
-        octets = self._event_octets(record)
+        octets = self._encoded(What.EVENT, event_octets, record)
         if not self._events.take(self._clock.host_s()):
             return self._hold(What.EVENT)
         held = self._push(HOUSEKEEPING, Apid.EVENT, octets, What.EVENT)
@@ -270,58 +268,19 @@ class EgressGate:
 
     def send_status(self, report: ReportStatus) -> EgressReason | None:
         """How a job or a grant stands; None when it is on its way. Raises EgressRefused."""
-        if type(report) is not ReportStatus:
-            raise self._refuse(What.STATUS, EgressReason.NOT_A_DECLARED_TYPE, type(report).__name__)
-        subject, state, reason = report.subject, report.state, report.reason
-        if type(subject) is not bytes or type(state) is not JobState or type(reason) is not Reason:
-            raise self._refuse(What.STATUS, EgressReason.CONTENT_INVALID, "an id, a state and a reason are needed")
-        if len(subject) != 32:
-            raise self._refuse(What.STATUS, EgressReason.CONTENT_INVALID, f"an id of {len(subject)} octets")
+        time_s = self._clock.mission_s()
+        octets = self._encoded(What.STATUS, lambda thing: status_octets(thing, time_s), report)
         if not self._statuses.take(self._clock.host_s()):
             return self._hold(What.STATUS)
-        time_s = max(0, int(self._clock.mission_s())) & 0xFFFF_FFFF
-        octets = StatusReport(subject[:SUBJECT_BYTES], state, reason, time_s).pack()
         held = self._push(URGENT, Apid.STATUS, octets, What.STATUS)
         self.counters.statuses += held is None
         return held
 
-    def _telemetry_octets(self, packet: TelemetryPacket) -> bytes:
-        if type(packet) is not TelemetryPacket:
-            raise self._refuse(What.TELEMETRY, EgressReason.NOT_A_DECLARED_TYPE, type(packet).__name__)
+    def _encoded(self, what: What, encode: Callable[[Any], bytes], thing: object) -> bytes:
         try:
-            declared = any(packet.component is component for component in dictionary.components())
-        except SwathError as error:
-            raise self._refuse(What.TELEMETRY, EgressReason.NOT_A_DECLARED_TYPE, str(error)) from error
-        if not declared:
-            raise self._refuse(What.TELEMETRY, EgressReason.NOT_A_DECLARED_TYPE, "of a component that nobody declared")
-        fields = packet.component.telemetry
-        if type(packet.values) is not tuple or len(packet.values) != len(fields):
-            raise self._refuse(What.TELEMETRY, EgressReason.CONTENT_INVALID, "not the numbers that are declared")
-        if type(packet.time_us) is not int or not all(_is_number(value) for value in packet.values):
-            raise self._refuse(What.TELEMETRY, EgressReason.CONTENT_INVALID, "something that is no plain number")
-        try:
-            return TelemetryPacket.pack(packet)
-        except (struct.error, OverflowError) as error:
-            raise self._refuse(What.TELEMETRY, EgressReason.CONTENT_INVALID, str(error)) from error
-
-    def _event_octets(self, record: EventRecord) -> bytes:
-        if type(record) is not EventRecord:
-            raise self._refuse(What.EVENT, EgressReason.NOT_A_DECLARED_TYPE, type(record).__name__)
-        plain = (record.component, record.number, record.sequence, record.time_us, record.squelched)
-        if not all(type(number) is int for number in plain) or type(record.severity) is not Severity:
-            raise self._refuse(What.EVENT, EgressReason.CONTENT_INVALID, "its head is not of plain numbers")
-        if type(record.types) is not tuple or not all(type(kind) is NumberType for kind in record.types):
-            raise self._refuse(What.EVENT, EgressReason.CONTENT_INVALID, "its types are not number types")
-        if type(record.values) is not tuple or not all(_is_number(value) for value in record.values):
-            raise self._refuse(What.EVENT, EgressReason.CONTENT_INVALID, "something that is no plain number")
-        try:
-            if not EventRecord.matches(record, dictionary.event(record.component, record.number)):
-                raise self._refuse(What.EVENT, EgressReason.CONTENT_INVALID, "not as it is declared")
-            return EventRecord.pack(record)
-        except (struct.error, OverflowError, ValueError) as error:
-            raise self._refuse(What.EVENT, EgressReason.CONTENT_INVALID, str(error)) from error
-        except dictionary.NotDeclared as error:
-            raise self._refuse(What.EVENT, EgressReason.NOT_A_DECLARED_TYPE, str(error)) from error
+            return encode(thing)
+        except EgressRefused as refused:
+            raise self._refuse(what, refused.reason, refused.detail) from refused
 
     # --- link ------------------------------------------------------------------------------------------------------
 
@@ -414,10 +373,6 @@ class EgressGate:
             self._audit.write(self._clock.mission_s(), what, reason, subject, size)
         except SwathError:
             self._audit.hold()
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float)
 
 
 def _size(value: object) -> int:
