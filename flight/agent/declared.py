@@ -1,4 +1,4 @@
-"""Octets of the small things that leave, made from exactly the declared types: numbers, and nothing that stands for one.
+"""Octets of the small things that leave, made from exactly the declared types: numbers, and nothing else.
 
 Exactly: a subclass may encode itself otherwise, and a number that is none may be different when it is read again.
 """
