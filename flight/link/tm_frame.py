@@ -244,44 +244,44 @@ class TmDeframer:
 
 
 def _continue(channel: _Reassembly, pointer: int, data: memoryview) -> list[bytes]:
-    """Add one frame's data field; the whole packets it completes."""
-    if pointer == NO_PACKET_STARTS:
-        if channel.partial is None:
-            return []
-        channel.partial += data
-        if len(channel.partial) > packet_bytes(channel.partial):  # something begins here, against the header
-            channel.drop_partial()
-        return _cut(channel, ends_at_pointer=False)
-    if pointer >= len(data):  # only idle data, or no pointer at all
-        channel.drop_partial()
-        return []
+    """Add one frame's data field; the whole packets it completes. Between frames at most one packet is begun."""
     packets: list[bytes] = []
+    begins = pointer < len(data)  # else no packet does, or all is idle data, or the pointer points nowhere
     if channel.partial is not None:
-        channel.partial += data[:pointer]
-        packets = _cut(channel, ends_at_pointer=True)
-    channel.partial = bytearray(data[pointer:])
-    return packets + _cut(channel, ends_at_pointer=False)
+        if begins or pointer == NO_PACKET_STARTS:
+            channel.partial += data[: pointer if begins else len(data)]
+            packets += _cut(channel, last=True)
+        if begins or pointer != NO_PACKET_STARTS:
+            channel.drop_partial()
+    if begins:
+        channel.partial = bytearray(data[pointer:])
+        packets += _cut(channel, last=False)
+    return packets
 
 
-def _cut(channel: _Reassembly, *, ends_at_pointer: bool) -> list[bytes]:
-    """Whole packets at the front of the partial data; what is no packet, or must have ended here, is dropped."""
+def _cut(channel: _Reassembly, *, last: bool) -> list[bytes]:
+    """Whole packets at the front of the partial data, all of which is dropped where it is no packet.
+
+    last: the data ends with the packet it begins with, or before that packet's end.
+    """
     partial = channel.partial
-    if partial is None:
-        return []
-    packets = []
+    assert partial is not None
+    packets: list[bytes] = []
     start = 0
-    try:
-        while len(partial) - start >= PACKET_HEADER_BYTES:
+    while len(partial) - start >= PACKET_HEADER_BYTES:
+        try:
             size = packet_bytes(partial[start : start + PACKET_HEADER_BYTES])
-            if start + size > len(partial):
-                break
-            if not is_idle(partial[start : start + 2]):
-                packets.append(bytes(partial[start : start + size]))
-            start += size
-    except PacketVersionUnsupported:
-        channel.drop_partial()
-        return packets
+        except PacketVersionUnsupported:
+            channel.drop_partial()
+            return packets
+        end = start + size
+        if last and end < len(partial):  # something begins here, against the header
+            channel.drop_partial()
+            return packets
+        if end > len(partial):
+            break
+        if not is_idle(partial[start : start + 2]):
+            packets.append(bytes(partial[start:end]))
+        start = end
     del partial[:start]
-    if ends_at_pointer:
-        channel.drop_partial()
     return packets

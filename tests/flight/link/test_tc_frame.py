@@ -102,6 +102,15 @@ def test_lost_and_repeated_frames_never_make_a_packet_that_was_not_sent(loss: fl
     assert got == whole
 
 
+def test_halves_of_two_packets_are_not_joined_into_one() -> None:
+    framer, deframer = TcFramer(7, max_frame_bytes=60), TcDeframer(7)
+    first, _ = framer.frames(packet(80, 1))
+    _, last = framer.frames(packet(80, 2))  # what was lost lies between: the lengths alone would fit
+    assert deframer.push(first) == []
+    with pytest.raises(SegmentRefused):
+        deframer.push(last)
+
+
 def test_a_packet_longer_than_the_bound_is_refused_on_both_sides() -> None:
     with pytest.raises(PacketTooLong):
         TcFramer(7).frames(packet(8192))

@@ -250,3 +250,19 @@ def test_the_idle_packet_that_fills_a_frame_may_end_in_the_next_one() -> None:
         frames += drain(framer)
         assert [one for frame in frames for one in deframer.push(frame)] == [first, second], spare
     assert len(idle_packet(7)) == 7
+
+
+@pytest.mark.parametrize("pointer", [5, 20, 32, 0x7FE, 0x7FF])
+def test_a_pointer_against_the_packet_before_it_drops_that_packet(pointer: int) -> None:
+    """A sender that began anew may come with just the count that is expected."""
+    framer, deframer = TmFramer(1, 40), TmDeframer(1, 40)
+    framer.push(0, packet(44))  # 32 octets here, 18 left for the next frame
+    first = framer.next_frame()
+    assert first is not None
+    assert deframer.push(first) == []
+    status = (0x1800 | pointer).to_bytes(2, "big")
+    assert deframer.push(sealed(b"\x00\x10\x01\x01" + status + b"\xff" * 32)) == []
+    assert deframer.counters(0).resyncs >= 1
+    rest = sealed(b"\x00\x10\x02\x02" + (0x1800 | 18).to_bytes(2, "big") + b"\xff" * 32)
+    assert deframer.push(rest) == []
+    assert deframer.lost == 0
