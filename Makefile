@@ -20,8 +20,8 @@ help:
 $(READY): $(SOURCES) .ci/prerequisites
 	@PYTHON="$(PYTHON)" sh .ci/prerequisites
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "setting up $(VENV) (once)" && $(BIN)/python -m pip install -q --disable-pip-version-check "setuptools>=70" wheel "cffi>=2.0"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[cpu,ground,test]'
+	@echo "setting up $(VENV) (once)" && $(BIN)/python -m pip install -qq --disable-pip-version-check "setuptools>=70" wheel "cffi>=2.0"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation -e '.[cpu,ground,test]'
 	@$(BIN)/python setup.py -q build_ext --inplace
 	@touch $@
 
@@ -50,7 +50,7 @@ wheel: $(READY)
 	$(BIN)/python .ci/check_wheel.py
 
 aarch64: $(READY)
-	bash .ci/aarch64
+	PYTHON=$(BIN)/python bash .ci/aarch64
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks pixels --json
