@@ -1,4 +1,8 @@
-"""Pixels to places: EPSG 4326, 3857 and the UTM zones of WGS 84 (326xx, 327xx), forward and back, without a library.
+"""Pixels to places: EPSG 4326, 3857 and UTM zones, forward and back, without a library.
+
+UTM of WGS 84 (326xx, 327xx), and of the datums that agree with it within 2 m: NAD83, ETRS89, GDA94, GDA2020 and SIRGAS
+2000. Their coordinates are taken for those of WGS 84, as PROJ does without a grid file; their ellipsoid, GRS 80, is
+that of WGS 84 to 0.1 mm.
 
 Transverse Mercator is the Krueger series to the sixth order in the third flattening (Karney 2011, "Transverse Mercator
 with an accuracy of a few nanometers", eqs. 7-10, 35, 36): exact to nanometres within a zone's neighbourhood. EPSG:4326
@@ -50,7 +54,7 @@ _BETA = (
 
 @dataclass(frozen=True, slots=True)
 class UtmZone:
-    """A UTM zone of WGS 84."""
+    """A UTM zone."""
 
     number: int  # 1..60
     south: bool
@@ -60,10 +64,34 @@ class UtmZone:
         return 6.0 * self.number - 183.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """EPSG codes of neighbouring zones: zone number = code - base."""
+
+    base: int
+    first: int  # zone numbers that exist
+    last: int
+    south: bool
+
+
+_SERIES = (
+    _Series(32600, 1, 60, south=False),  # WGS 84
+    _Series(32700, 1, 60, south=True),
+    _Series(26900, 1, 23, south=False),  # NAD83
+    _Series(25800, 28, 38, south=False),  # ETRS89
+    _Series(28300, 48, 58, south=True),  # GDA94, Map Grid of Australia
+    _Series(7800, 46, 59, south=True),  # GDA2020, Map Grid of Australia
+    _Series(31954, 11, 22, south=False),  # SIRGAS 2000
+    _Series(31960, 17, 25, south=True),
+)
+
+
 def utm_zone(epsg: int) -> UtmZone | None:
     """The zone that an EPSG code names, if it names one."""
-    south, number = epsg // 100 == 327, epsg % 100
-    return UtmZone(number, south) if epsg // 100 in (326, 327) and 1 <= number <= 60 else None
+    for series in _SERIES:
+        if series.first <= epsg - series.base <= series.last:
+            return UtmZone(epsg - series.base, series.south)
+    return None
 
 
 def is_supported(epsg: int | None) -> bool:
