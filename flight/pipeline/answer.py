@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bindings.stitch import TileGrid
@@ -13,6 +15,7 @@ from flight.pipeline.errors import PipelineError
 from flight.product.header import GeoModel, ProductHeader
 from flight.product.projection import from_lonlat, is_supported, pixel_to_lonlat
 from hal.sensor.bands import BandInfo
+from payload_models.errors import MissingBands
 from payload_models.loader import Application
 from payload_models.matching import NAMES, InputPlan, match
 
@@ -29,11 +32,28 @@ class AreaNotPlaced(PipelineError, ValueError):
         super().__init__("an area needs a strip with a known place: it has no transform or an unsupported projection")
 
 
+class NoVariantFits(PipelineError, MissingBands):
+    """MissingBands, saying also what every variant of the application would take."""
+
+    code = "missing_bands"
+
+    def __init__(self, cause: MissingBands, variants: Sequence[Sequence[str]]) -> None:
+        MissingBands.__init__(self, cause.application, cause.missing, cause.have)
+        self.takes = tuple(" + ".join(bands) for bands in variants)
+        have = ", ".join(cause.have) or "none that is known"
+        self.args = (f"`{cause.application}` takes {', or '.join(self.takes)}; the scene has {have}",)
+
+
 def plan_input(application: Application, meta: CaptureMeta) -> InputPlan:
     """How the strip's bands feed the application's graph. Raises a ModelError that says what does not fit."""
     described = zip(meta.band_names, meta.band_common, meta.band_centre_nm, strict=True)
     bands = tuple(BandInfo(name, common, centre_nm) for name, common, centre_nm in described)
-    return match(application.manifest, bands, NAMES[meta.radiometry], meta.scale, meta.offset, gsd_m=meta.gsd_m)
+    manifest = application.manifest
+    try:
+        return match(manifest, bands, NAMES[meta.radiometry], meta.scale, meta.offset, gsd_m=meta.gsd_m)
+    except MissingBands as error:
+        variants = [[band.name for band in variant.bands] for variant in manifest.variant]
+        raise NoVariantFits(error, variants) from error
 
 
 def engine_setup(

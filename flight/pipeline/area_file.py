@@ -27,7 +27,10 @@ class AreaInvalid(PipelineError, ValueError):
 
 
 def read_area(path: Path) -> tuple[Ring, ...]:
-    """All rings, outer and inner, of the polygons in the file: (longitude, latitude), unclosed. Raises AreaInvalid."""
+    """All rings of the polygons in the file: (longitude, latitude), unclosed. Raises AreaInvalid.
+
+    Outer rings run counter-clockwise and holes clockwise, as RFC 7946 asks for, however the file has them.
+    """
     try:
         with path.open("rb") as stream:
             octets = stream.read(MAX_FILE_BYTES + 1)
@@ -47,7 +50,9 @@ def read_area(path: Path) -> tuple[Ring, ...]:
 
 def area_rings(content: Any) -> tuple[Ring, ...]:
     """As read_area, from a decoded GeoJSON object."""
-    rings = tuple(_ring(ring) for polygon in _polygons(content) for ring in polygon)
+    rings = tuple(
+        _turned(_ring(ring), hole=index > 0) for polygon in _polygons(content) for index, ring in enumerate(polygon)
+    )
     if not rings:
         raise AreaInvalid("area", "it holds no polygon")
     if sum(map(len, rings)) > MAX_VERTICES:
@@ -59,6 +64,8 @@ def _polygons(content: Any) -> list[Any]:
     kind = content.get("type") if isinstance(content, dict) else None
     if kind == "FeatureCollection" and isinstance(content.get("features"), list):
         return [polygon for feature in content["features"] for polygon in _polygons(feature)]
+    if kind == "GeometryCollection" and isinstance(content.get("geometries"), list):
+        return [polygon for geometry in content["geometries"] for polygon in _polygons(geometry)]
     if kind == "Feature":
         return _polygons(content.get("geometry"))
     coordinates = content.get("coordinates") if isinstance(content, dict) else None
@@ -85,3 +92,10 @@ def _ring(ring: Any) -> Ring:
     if points[0] != points[-1]:
         raise AreaInvalid("area", "a ring is not closed")
     return tuple(points[:-1])
+
+
+def _turned(ring: Ring, *, hole: bool) -> Ring:
+    """The ring counter-clockwise, or clockwise for a hole."""
+    following = (*ring[1:], ring[0])
+    twice_area = sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(ring, following, strict=True))
+    return ring[::-1] if (twice_area > 0) == hole else ring

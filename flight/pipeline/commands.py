@@ -7,19 +7,10 @@ import math
 import os
 from pathlib import Path
 
-from flight.pipeline.errors import PipelineError
+from flight.pipeline.run_errors import OutputNotWritable, ParameterMalformed
 from hal.command_line import CommandResult, Subcommands
 
-
-class ParameterMalformed(PipelineError, ValueError):
-    """A --param that is not NAME=NUMBER."""
-
-    code = "parameter_malformed"
-    exit_status = 2
-
-    def __init__(self, given: str) -> None:
-        super().__init__(f"--param {given}: NAME=NUMBER is needed")
-        self.given = given
+KEYS = Path(".swath") / "keys"
 
 
 def register(commands: Subcommands) -> None:
@@ -51,9 +42,14 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         sensor=arguments.sensor,
         area=read_area(arguments.area) if arguments.area is not None else (),
         reference=arguments.reference,
+        ais=arguments.ais,
         parameters=tuple(_parameter(given) for given in arguments.param),
     )
-    report = run_scene(order, development_key(Path(".swath") / "keys", os.urandom), SystemClock())
+    try:
+        key = development_key(KEYS, os.urandom)
+    except OSError as error:
+        raise OutputNotWritable(str(KEYS), error.strerror or str(error)) from error
+    report = run_scene(order, key, SystemClock())
     info, progress, product = report.info, report.progress, report.product
     products_bytes = sum(output.octets for output in report.outputs if output.kind == "product")
     data = {

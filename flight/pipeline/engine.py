@@ -109,6 +109,7 @@ class Engine:
         self._window: NDArray[Any] | None = None
         self._window_first = 0
         self._open = np.zeros((0, grid.width), dtype=np.bool_)  # pixels of the row in work that get an answer
+        self._asked: NDArray[np.bool_] | None = None  # where the tile row's pixels lie in the area
         self._out = np.zeros((0, grid.width), dtype=np.uint8)
         self._kept: dict[int, NDArray[np.float32] | None] = {}
         if checkpoint is not None and checkpoint.engine_state is not None:
@@ -165,7 +166,9 @@ class Engine:
         self._out = np.full((stop - start, grid.width), NO_ANSWER, dtype=np.uint8)
         self._open = np.ones((stop - start, grid.width), dtype=np.bool_)
         if self._setup.area is not None:
-            self._open = self._setup.area.mask(start, stop - start, grid.width)
+            top = max(origin, 0)
+            self._asked = self._setup.area.mask(top, last - top, grid.width)
+            self._open = self._asked[start - top : stop - top].copy()
         self._scene_rows, self._final = scene_rows, (start, stop)
         if self._checkpoint is not None:
             self._kept = self._checkpoint.tiles(self._row, self._setup.planes, grid.tile)
@@ -197,7 +200,7 @@ class Engine:
         # what this tile alone decides, and what it may still lend to its neighbours by blending
         own = self._open[:, left:right]
         own &= self._valid[start - row : stop - row, left - column : right - column] != 0
-        scores = self._scores(bool(self._worth_a_look(row, column)))
+        scores = self._scores(self._worth_a_look(column))
         inside = scores[:, start - row : stop - row, left - column : right - column]
         self._measure(inside, own)
         last_row = self._scene_rows != ENDLESS and self._row == grid.rows_of(self._scene_rows) - 1
@@ -211,17 +214,15 @@ class Engine:
             out_first_row=start,
         )
 
-    def _worth_a_look(self, row: int, column: int) -> bool:
+    def _worth_a_look(self, column: int) -> bool:
         """False when no pixel that this tile has a say in can get an answer."""
         if not self._valid.any():
             return False
-        if self._setup.area is None:
+        if self._asked is None:
             return True
         grid = self._grid
         left, right = max(column, 0), min(column + grid.tile, grid.width)
-        top = max(row, 0)
-        mask = self._setup.area.mask(top, min(row + grid.tile, self._scene_rows) - top, grid.width)
-        return bool(mask[:, left:right].any())
+        return bool(self._asked[:, left:right].any())
 
     def _scores(self, wanted: bool) -> NDArray[np.float32]:
         """The tile's score planes: kept ones, none for a screened tile, or fresh from the graph."""

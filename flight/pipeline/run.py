@@ -12,43 +12,29 @@ from flight.agent.keys import SigningKey
 from flight.pipeline.answer import STRIP_ROWS, engine_setup, plan_input, product_header
 from flight.pipeline.area_file import Ring
 from flight.pipeline.engine import Engine, Progress, Step
-from flight.pipeline.errors import PipelineError
-from flight.pipeline.scene_source import SceneSource, describe_scene
+from flight.pipeline.run_errors import (
+    NeedsInput,
+    OutputNotWritable,
+    ReferenceUnsupported,
+    SceneChanged,
+    SceneTooManyPixels,
+)
+from flight.pipeline.scene_source import SceneSource
+from flight.pipeline.sensor_description import describe_lines
 from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_cutter import StripCutter
-from flight.product.container import Coverage, Product, ProductAssembler, open_container, seal
+from flight.product.container import DEFAULT_LIMITS, Coverage, Product, ProductAssembler, open_container, seal
 from flight.product.export import geojson, geotiff, png
+from flight.product.export.files import whole_file
 from flight.product.projection import is_supported
 from hal.clock import Clock
-from hal.sensor.scene import Scene, SceneInfo, open_scene
+from hal.sensor.protocol import SensorFormat
+from hal.sensor.scene import Scene, SceneInfo, SceneUnreadable, open_scene
 from payload_models.loader import Application, load_application
 
 NOT_A_JOB = bytes(32)
 HASH_BLOCK = 1 << 20
 NOT_SCANNED_HZ = 1.0  # a file says nothing of line times
-
-
-class NeedsInput(PipelineError, ValueError):
-    """The application cannot answer for this scene without another input."""
-
-    def __init__(self, application: str, needed: str) -> None:
-        super().__init__(f"{application} needs --{needed}")
-        self.application, self.needed = application, needed
-
-    @property
-    def code(self) -> str:  # type: ignore[override]
-        """needs_reference or needs_area."""
-        return f"needs_{self.needed}"
-
-
-class OutputNotWritable(PipelineError, OSError):
-    """The folder for the results cannot be made or written."""
-
-    code = "output_not_writable"
-
-    def __init__(self, folder: str, reason: str) -> None:
-        super().__init__(f"{folder}: {reason}")
-        self.folder, self.reason = folder, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +47,7 @@ class Order:
     sensor: str | None = None
     area: tuple[Ring, ...] = ()
     reference: Path | None = None
+    ais: Path | None = None
     parameters: tuple[tuple[str, float], ...] = ()
 
 
@@ -87,18 +74,22 @@ class RunReport:
 
 
 def run_scene(order: Order, key: SigningKey, clock: Clock) -> RunReport:
-    """Do it. Raises SceneError, ModelError, PipelineError or ProductError; nothing is left half written."""
+    """Do it. Raises SceneError, ModelError, PipelineError or ProductError; no file is left half written."""
     began_s = clock.host_s()
     application = load_application(order.application, check_graphs=True)
     _check_needs(application, order)
     parameters = application.manifest.parameters(dict(order.parameters))
-    try:
-        order.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputNotWritable(str(order.out), error.strerror or str(error)) from error
+    before = _state_of(order.scene)
     with open_scene(order.scene, sensor=order.sensor) as scene:
-        container, progress = _container(scene, application, parameters, order, key, clock)
         info = scene.info
+        if info.width * info.height > DEFAULT_LIMITS.pixels:
+            raise SceneTooManyPixels(info.path, info.width * info.height, DEFAULT_LIMITS.pixels)
+        work = _Work(scene, application, parameters, order)
+        _make_folder(order.out)
+        body, progress = work.body(clock)
+    if _state_of(order.scene) != before:
+        raise SceneChanged(str(order.scene))
+    container = seal(body, key.private, key.key_id, clock.mission_s())
     product = open_container(container, key.verifier)
     outputs = _write(container, product, order.out / f"{order.scene.stem}-{application.name}")
     return RunReport(
@@ -108,7 +99,7 @@ def run_scene(order: Order, key: SigningKey, clock: Clock) -> RunReport:
         total_s=clock.host_s() - began_s,
         peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         outputs=outputs,
-        notes=_notes(product),
+        notes=_notes(order, application, progress, product),
     )
 
 
@@ -117,41 +108,64 @@ def _check_needs(application: Application, order: Order) -> None:
     for needed in application.manifest.needs:
         if not given[needed]:
             raise NeedsInput(application.name, needed)
+    if "reference" in application.manifest.needs:
+        raise ReferenceUnsupported(application.name)
 
 
-def _container(
-    scene: Scene,
-    application: Application,
-    parameters: dict[str, float],
-    order: Order,
-    key: SigningKey,
-    clock: Clock,
-) -> tuple[bytes, Progress]:
-    meta = describe_scene(scene.info, NOT_SCANNED_HZ)
-    plan = plan_input(application, meta)
-    setup = engine_setup(application, plan, meta, parameters, order.area)
-    manifest = application.manifest
-    header = product_header(
-        application,
-        plan,
-        meta,
-        parameters,
-        job_id=NOT_A_JOB,
-        capture_id=_file_digest(order.scene)[:16],
-        start_s=0.0,
-        height=scene.info.height,
-        sigma_m=0.0,
-    )
-    session = OnnxSession(application.model_bytes(plan.variant), bands=len(plan.band_indices), classes=manifest.planes)
-    assembler = ProductAssembler(header)
-    cutter = StripCutter(meta.columns, STRIP_ROWS, assembler.add_strip)
-    engine = Engine(setup, SceneSource(scene), session, cutter.add, clock.host_s)
-    while engine.step() != Step.FINISHED:
-        pass
-    cutter.end()
-    progress = engine.progress
-    body = assembler.finish(coverage_of(progress, scene.info.height, 0), progress.confidence)
-    return seal(body, key.private, key.key_id, clock.mission_s()), progress
+def _state_of(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written to. Raises SceneUnreadable."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        raise SceneUnreadable(str(path), getattr(error, "strerror", None) or str(error)) from error
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise OutputNotWritable(str(folder), getattr(error, "strerror", None) or str(error)) from error
+
+
+class _Work:
+    """One scene through the engine; all that can be refused without reading pixels is refused by the constructor."""
+
+    def __init__(self, scene: Scene, application: Application, parameters: dict[str, float], order: Order) -> None:
+        info = scene.info
+        meta = describe_lines(
+            info, SensorFormat(info.width, len(info.bands), info.dtype, NOT_SCANNED_HZ, lines=info.height)
+        )
+        plan = plan_input(application, meta)
+        self._scene, self._planes = scene, application.manifest.planes
+        self._setup = engine_setup(application, plan, meta, parameters, order.area)
+        self._session = OnnxSession(
+            application.model_bytes(plan.variant), bands=len(plan.band_indices), classes=self._planes
+        )
+        self._header = product_header(
+            application,
+            plan,
+            meta,
+            parameters,
+            job_id=NOT_A_JOB,
+            capture_id=_file_digest(order.scene)[:16],
+            start_s=0.0,
+            height=info.height,
+            sigma_m=0.0,
+        )
+
+    def body(self, clock: Clock) -> tuple[bytes, Progress]:
+        """The product's body, and how it came about."""
+        header, grid = self._header, self._setup.grid
+        assembler = ProductAssembler(header)
+        cutter = StripCutter(header.width, STRIP_ROWS, assembler.add_strip)
+        source = SceneSource(self._scene, keep_rows=grid.overlap)
+        engine = Engine(self._setup, source, self._session, cutter.add, clock.host_s)
+        while engine.step() != Step.FINISHED:
+            pass
+        cutter.end()
+        progress = engine.progress
+        return assembler.finish(coverage_of(progress, header.height, 0), progress.confidence), progress
 
 
 def coverage_of(progress: Progress, lines: int, lost: int) -> Coverage:
@@ -168,18 +182,19 @@ def coverage_of(progress: Progress, lines: int, lost: int) -> Coverage:
 
 def _file_digest(path: Path) -> bytes:
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(HASH_BLOCK):
-            digest.update(block)
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(HASH_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise SceneUnreadable(str(path), error.strerror or str(error)) from error
     return digest.digest()
 
 
 def _write(container: bytes, product: Product, stem: Path) -> tuple[Output, ...]:
     sealed = stem.with_name(stem.name + ".swp")
-    try:
-        sealed.write_bytes(container)
-    except OSError as error:
-        raise OutputNotWritable(str(sealed.parent), error.strerror or str(error)) from error
+    with whole_file(sealed) as stream:
+        stream.write(container)
     writers: list[tuple[str, str, Callable[[Product, Path], None]]] = [
         ("geotiff", ".tif", geotiff.export),
         ("png", ".png", png.export),
@@ -195,12 +210,20 @@ def _write(container: bytes, product: Product, stem: Path) -> tuple[Output, ...]
     return tuple(outputs)
 
 
-def _notes(product: Product) -> tuple[str, ...]:
+def _notes(order: Order, application: Application, progress: Progress, product: Product) -> tuple[str, ...]:
     notes = []
+    geo = product.header.geo
     if not product.header.calibrated:
         notes.append("uncalibrated numbers stood for reflectance; the product is marked so")
-    if product.header.geo.transform is None:
+    if geo.transform is None:
         notes.append("the scene has no place on Earth; no GeoJSON was written")
-    elif not is_supported(product.header.geo.epsg):
-        notes.append(f"EPSG:{product.header.geo.epsg} is not computed here; no GeoJSON was written")
+    elif geo.epsg is None:
+        notes.append("the scene does not name its reference system; no GeoJSON was written")
+    elif not is_supported(geo.epsg):
+        notes.append(f"EPSG:{geo.epsg} is not computed here; no GeoJSON was written")
+    if order.area and progress.tiles_inferred == 0:
+        notes.append("the area holds no measured pixel of the scene; nothing was looked at")
+    for name, given in (("reference", order.reference), ("ais", order.ais)):
+        if given is not None and name not in application.manifest.needs:
+            notes.append(f"`{application.name}` does not use --{name}; it was not read")
     return tuple(notes)

@@ -7,10 +7,11 @@ from typing import Protocol, runtime_checkable
 
 from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.process_errors import SensorUndescribed
-from hal.sensor.protocol import Sensor
+from hal.sensor.protocol import Sensor, SensorFormat
 from hal.sensor.radiometry import RADIOMETRY_NAMES
 from hal.sensor.scene import SceneInfo
 
+MAX_TEXT = 32  # characters, as CaptureMeta has it
 _NAMES = {number: name for name, number in RADIOMETRY_NAMES.items()}
 
 
@@ -29,16 +30,24 @@ def describe(sensor: Sensor) -> CaptureMeta:
     form, info = sensor.format, sensor.info
     if form.bands != len(info.bands):
         raise SensorUndescribed(f"lines of {form.bands} bands, {len(info.bands)} are described")
+    return describe_lines(info, form)
+
+
+def describe_lines(info: SceneInfo, form: SensorFormat) -> CaptureMeta:
+    """What is known of a scene's bands, numbers and place, said of lines of a given form.
+
+    Texts are cut to what a description may carry; a nodata value of NaN needs no naming.
+    """
     return CaptureMeta(
         columns=form.columns,
         bands=form.bands,
         dtype=form.dtype,  # type: ignore[arg-type]  # checked by the strip format and by every decoder
         line_rate_hz=form.line_rate_hz,
         lines=form.lines,
-        band_names=tuple(band.name[:32] for band in info.bands),
-        band_common=tuple(band.common[:32] for band in info.bands),
+        band_names=tuple(_short(band.name) for band in info.bands),
+        band_common=tuple(_short(band.common) for band in info.bands),
         band_centre_nm=tuple(band.centre_nm for band in info.bands),
-        sensor=info.sensor[:32],
+        sensor=_short(info.sensor),
         radiometry=_NAMES[info.radiometry],  # type: ignore[arg-type]
         scale=tuple(map(float, info.scale)),
         offset=tuple(map(float, info.offset)),
@@ -47,3 +56,8 @@ def describe(sensor: Sensor) -> CaptureMeta:
         epsg=info.epsg,
         gsd_m=info.gsd_m,
     )
+
+
+def _short(text: str) -> str:
+    """At most MAX_TEXT printable ASCII characters."""
+    return "".join(sign if " " <= sign <= "~" else "?" for sign in text[:MAX_TEXT])
