@@ -53,7 +53,7 @@ def run_fly(arguments: argparse.Namespace) -> CommandResult:
     config = load_config(path)
     paths = RunPaths((path.parent / config.run_dir).resolve())
     status = Supervisor(config, path, paths, make_clock(config.clock), _log).run()
-    return CommandResult({"satellite": config.satellite.name, "status": status}, status=min(status, 1))
+    return CommandResult({"satellite": config.satellite.name, "status": status}, status=status)
 
 
 def run_check(arguments: argparse.Namespace) -> CommandResult:

@@ -71,7 +71,7 @@ class Station(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class AgentTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the agent may take on."""
 
-    applications: tuple[str, ...] = ("water", "cloud")
+    applications: tuple[str, ...] = ()  # empty: all that came with the software
     max_jobs: Annotated[int, Meta(ge=1, le=10_000)] = 64
     max_off_nadir_deg: Annotated[float, Meta(ge=0, le=60)] = 30.0
     minimum_charge: Annotated[float, Meta(ge=0, le=1)] = 0.3

@@ -195,6 +195,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SwathError as error:
         _log({"event": "cannot_begin", "code": error.code, "message": str(error)})
         return 2
+    for name, reason in parts.disabled.items():
+        _log({"event": "application_disabled", "application": name, "message": reason})
     process.run(stop, parent)
     return 0
 

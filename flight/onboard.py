@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from bindings.errors import SwathError
 from flight.agent.admission import ApplicationTerms, Limits
 from flight.agent.job import ProductKind, parse_version
 from flight.agent.keys import KeyStore
@@ -20,7 +21,7 @@ from hal.power.protocol import Power
 from hal.radio.protocol import Radio
 from hal.registry import open_device
 from hal.watchdog.protocol import Watchdog
-from payload_models.loader import Application, load_application
+from payload_models.loader import Application, applications, load_application
 
 JOURNAL_READY_S = 30.0
 
@@ -55,6 +56,7 @@ class Onboard:
     journal: WriterClient
     answers: AnswerReader
     applications: dict[str, Application]
+    disabled: dict[str, str]  # application -> why it was left out
     stations: tuple[Station, ...]
 
 
@@ -63,7 +65,7 @@ def open_onboard(config_path: Path, run_dir: Path, journal_fd: int, answer_fd: i
     config = load_config(config_path)
     clock = make_clock(config.clock)
     keys = KeyStore.load((config_path.parent / config.keys_dir).resolve())
-    applications = {name: load_application(name, check_graphs=True) for name in config.agent.applications}
+    loaded, disabled = load_applications(config.agent.applications)
     journal = WriterClient(socket.socket(fileno=journal_fd))
     journal.ready(JOURNAL_READY_S)
     table = config.devices
@@ -82,7 +84,20 @@ def open_onboard(config_path: Path, run_dir: Path, journal_fd: int, answer_fd: i
         Station(item.latitude_deg, item.longitude_deg, item.altitude_m, item.min_elevation_deg)
         for item in config.station
     )
-    return Onboard(config, run_dir, clock, keys, devices, journal, AnswerReader(answer_fd), applications, stations)
+    answers = AnswerReader(answer_fd)
+    return Onboard(config, run_dir, clock, keys, devices, journal, answers, loaded, disabled, stations)
+
+
+def load_applications(names: tuple[str, ...]) -> tuple[dict[str, Application], dict[str, str]]:
+    """The applications named, or all that came with the software; and what had to be left out, with the reason."""
+    loaded: dict[str, Application] = {}
+    disabled: dict[str, str] = {}
+    for name in names or tuple(applications()):
+        try:
+            loaded[name] = load_application(name, check_graphs=True)
+        except SwathError as error:  # a bad application disables itself, never the satellite
+            disabled[name] = str(error)
+    return loaded, disabled
 
 
 def application_terms(application: Application) -> ApplicationTerms:

@@ -144,9 +144,13 @@ class Supervisor:
                         os.read(wake_read, 4096)
                     continue
                 status = self._ended(self._children[key.data])
-                if key.data == "flight" and status == 0:
-                    return 0
+                if key.data == "flight" and (status == 0 or (status == 2 and self._never_flew())):
+                    return status
         return 0
+
+    def _never_flew(self) -> bool:
+        """The first flight process could not begin: a mistake in the configuration, which no restart mends."""
+        return self._children["flight"].restarts == 0
 
     def _start(self, child: _Child) -> None:
         try:

@@ -35,7 +35,7 @@ class _Transfer:
 
     name: str
     sender: Sender
-    begun_at: int  # sequence of the record that must be durable before anything is sent
+    due_at: int  # sequence of the record that must be durable before anything is sent
 
 
 class Downlink:
@@ -110,10 +110,10 @@ class Downlink:
         if self._replies:
             return self._replies.pop(0)
         for transfer in self._transfers.values():
-            if durable < transfer.begun_at:
+            if transfer.sender.dirty:  # what was acknowledged must be durable before anything else is sent
+                transfer.due_at = self._write(transfer.sender)
+            if durable < transfer.due_at:
                 continue
-            if transfer.sender.dirty:
-                self._write(transfer.sender)
             unit = transfer.sender.next_pdu(now_s, max_bytes)
             if unit is not None:
                 return unit
