@@ -99,7 +99,8 @@ def check_installed(wheel: Path, work: Path) -> str:
     environment = work / "venv"
     venv.create(environment, with_pip=False)
     target = next((environment / "lib").glob("python3*")) / "site-packages"
-    run(sys.executable, "-m", "pip", "install", "-qq", "--no-deps", "--no-index", "--prefix", environment, wheel)
+    pip = (sys.executable, "-m", "pip", "--python", environment / "bin" / "python")
+    run(*pip, "install", "-qq", "--no-deps", "--no-index", wheel)
     # the dependencies of the environment that runs this, without its editable installation of the checkout
     (target / "dependencies.pth").write_text("".join(f"{folder}\n" for folder in _dependencies(work)))
     scene = work / "scenes" / f"{SCENE}.tif"
