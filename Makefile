@@ -38,13 +38,13 @@ lint: $(READY)
 
 check: $(READY)
 	$(BIN)/lint-imports
-	$(MAKE) --no-print-directory sanitize python310 wheel
+	$(MAKE) --no-print-directory sanitize wheel python310
 
 sanitize: $(READY)
 	PYTHON=$(BIN)/python bash tests/bindings/sanitize.sh
 
-python310: $(READY)
-	PYTHON=$(BIN)/python sh .ci/python310
+python310: wheel
+	PYTHON=$(BIN)/python bash .ci/python310
 
 wheel: $(READY)
 	$(BIN)/python .ci/check_wheel.py
