@@ -1,7 +1,6 @@
 """Makes the graphs of `water`: spectral indices joined by fuzzy logic, per pixel, from exact operations only.
 
-    python payload_models/water/recipe.py --out DIR                          the graphs
-    python payload_models/water/recipe.py --out DIR --golden examples/scenes  and the golden cases
+    python payload_models/water/recipe.py --out DIR
 
 Each condition is a ramp from 0 to 1 that crosses 0.5 at its threshold; the score is the smallest of them. Only Split,
 Sub, Add, Mul, Div, Min, Max and Clip are used: they are correctly rounded, so that a tile gives the same bits as the
@@ -135,50 +134,14 @@ GRAPHS = {
 }
 
 
-# name: (scene, first row, first column, variant); each SIDE pixels on a side
-SIDE = 96
-GOLDEN = {
-    "ponds": ("landsat7_great_salt_lake_7band.tif", 820, 390, 0),
-    "city_lake": ("landsat5_canberra_lake_nbar_6band.tif", 130, 190, 0),
-    "shore": ("sentinel2_lake_shore_12band.tif", 80, 120, 1),
-    "city_lake_no_nir": ("landsat5_canberra_lake_nbar_6band.tif", 130, 190, 2),
-    "shore_nir": ("sentinel2_lake_shore_12band.tif", 80, 120, 3),
-    "ponds_swir": ("landsat7_great_salt_lake_7band.tif", 820, 390, 4),
-}
-
-
-def write_golden(scenes: Path, out: Path) -> None:
-    """Cut the golden cases out of the sample scenes and record what the graphs in the package make of them."""
-    from hal.sensor.scene import open_scene
-    from payload_models.golden import record_case
-    from payload_models.loader import load_application
-    from payload_models.matching import find_band
-
-    application = load_application("water", check_graphs=False)
-    out.mkdir(parents=True, exist_ok=True)
-    for name, (file, row, col, variant) in GOLDEN.items():
-        with open_scene(scenes / file) as scene:
-            info = scene.info
-            indices = [find_band(band, info.bands) for band in application.variants[variant].bands]
-            img = scene.read_rows(row, SIDE)[:, col : col + SIDE, indices]
-        scale, offset = ([values[index] for index in indices] for values in (info.scale, info.offset))
-        given, expected = record_case(application, variant, img, scale, offset)
-        (out / f"{name}.npz").write_bytes(given)
-        (out / f"{name}_expect.npz").write_bytes(expected)
-
-
 def main() -> None:
-    """Write every graph, and on request the golden cases, into the folder given."""
+    """Write every graph into the folder given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
-    parser.add_argument("--golden", type=Path, metavar="SCENES", help="folder of the sample scenes")
-    arguments = parser.parse_args()
-    out: Path = arguments.out
+    out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     for name, make in GRAPHS.items():
         (out / name).write_bytes(make())
-    if arguments.golden:
-        write_golden(arguments.golden, out / "golden")
 
 
 if __name__ == "__main__":
