@@ -48,9 +48,7 @@ class Options:
             raise DriverOptions(name, f"{value} is outside {minimum} ... {maximum}")
         return float(value)
 
-    def integer(
-        self, name: str, default: int | None = None, *, minimum: int = -(2**53), maximum: int = 2**53
-    ) -> int:
+    def integer(self, name: str, default: int | None = None, *, minimum: int = -(2**53), maximum: int = 2**53) -> int:
         """A whole number within [minimum, maximum]."""
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, int):
