@@ -1,0 +1,19 @@
+"""`swath-ground`: the command on the ground. Dispatches; every room registers its own commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from flight.cli import answer, build_parser
+
+COMMAND_MODULES = ("ground_test.fly.commands", "ground_test.gateway.commands")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `swath-ground`."""
+    return answer(build_parser("swath-ground", COMMAND_MODULES, "The ground of Swath: ask, watch, receive."), arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
