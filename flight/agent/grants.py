@@ -30,9 +30,6 @@ class GrantBook:
         """The grant that binds a tenant's key."""
         return self._by_key.get(key_id)
 
-    def of_id(self, grant_id: bytes) -> Grant | None:
-        return next((grant for grant in self._by_key.values() if grant.id == grant_id), None)
-
     def revoked(self, grant_id: bytes) -> bool:
         return grant_id in self._revoked
 

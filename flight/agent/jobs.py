@@ -22,6 +22,7 @@ class JobTable:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._entries: dict[bytes, JobEntry] = {}
+        self._live: dict[bytes, JobEntry] = {}
         self._by_product: dict[bytes, bytes] = {}
         self._by_capture: dict[bytes, bytes] = {}
         self._day_bytes: dict[tuple[str, int], int] = {}
@@ -44,10 +45,11 @@ class JobTable:
         return self._entries.get(self._by_capture.get(capture_id, b""))
 
     def live(self) -> list[JobEntry]:
-        return [entry for entry in self._entries.values() if entry.live]
+        return list(self._live.values())
 
     def in_state(self, *states: JobState) -> list[JobEntry]:
-        return [entry for entry in self._entries.values() if entry.state in states]
+        """Live jobs in one of these states, the first received first."""
+        return [entry for entry in self._live.values() if entry.state in states]
 
     def nonce_used(self, job: Job) -> bool:
         """Whether the tenant gave this nonce before, for an order that was not refused."""
@@ -65,8 +67,8 @@ class JobTable:
         """Budgets of the tenant's live jobs that have no product yet."""
         return sum(
             entry.order.job.byte_budget
-            for entry in self._entries.values()
-            if entry.live and entry.release is None and entry.order is not None and entry.tenant == tenant
+            for entry in self._live.values()
+            if entry.release is None and entry.order is not None and entry.tenant == tenant
         )
 
     def take_step(self, step: Step) -> JobEntry:
@@ -95,7 +97,10 @@ class JobTable:
         self._entries[entry.job_id] = entry
         if entry.capture_id is not None:
             self._by_capture[entry.capture_id] = entry.job_id
-        if not entry.live:
+        if entry.live:
+            self._live[entry.job_id] = entry
+        else:
+            self._live.pop(entry.job_id, None)
             self.ended[entry.state] = self.ended.get(entry.state, 0) + 1
         if entry.release is None or entry.order is None:
             return
@@ -111,7 +116,7 @@ class JobTable:
         """Forget what ended and could not be replayed any more, and the oldest of too many refusals."""
         for entry in [each for each in self if not each.live and each.expires_s < now_s]:
             self._forget(entry)
-        refusals = self.in_state(JobState.REFUSED)
+        refusals = [each for each in self if each.state is JobState.REFUSED]
         for entry in refusals[: max(0, len(refusals) - self._limits.max_known_refusals + 1)]:
             self._forget(entry)
 
