@@ -198,7 +198,7 @@ class Supervisor:
         with ours, theirs:
             writer = self._module(
                 "flight.services.journal_process",
-                ("--fd", str(theirs.fileno()), "--path", str(self.paths.journal), *_extra("SWATH_JOURNAL_OPTIONS")),
+                ("--fd", str(theirs.fileno()), "--path", str(self.paths.journal)),
                 (theirs.fileno(),),
             )
             self._journal = writer
@@ -277,8 +277,3 @@ class Supervisor:
             if name == "flight":
                 self._drain_journal()
         self._drain_journal()
-
-
-def _extra(variable: str) -> list[str]:
-    """Options that a bench gives to one process through the environment (a slow medium, say); none in flight."""
-    return os.environ.get(variable, "").split()
