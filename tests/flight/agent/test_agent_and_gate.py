@@ -65,7 +65,7 @@ class Satellite:
             self.radio,
             TmFramer(SPACECRAFT, FRAME_BYTES),
             KEYS,
-            lambda job_id, now_s: self.world.core.terms(job_id, now_s),
+            self.world.core.terms,
             AuditLog(lambda kind, payload: self.audited.append(payload)),
             self.clock,
             lambda count: hashlib.sha256(b"random").digest()[:count],
