@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from flight.agent.keys import SigningKey
 from flight.pipeline.answer import STRIP_ROWS, engine_setup, plan_input, product_header
 from flight.pipeline.area_file import Ring
 from flight.pipeline.engine import Engine, Progress, Step
+from flight.pipeline.peak_memory import peak_rss_mb
 from flight.pipeline.run_errors import (
     NeedsInput,
     OutputNotWritable,
@@ -97,7 +97,7 @@ def run_scene(order: Order, key: SigningKey, clock: Clock) -> RunReport:
         progress=progress,
         product=product,
         total_s=clock.host_s() - began_s,
-        peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        peak_rss_mb=peak_rss_mb(),
         outputs=outputs,
         notes=_notes(order, application, progress, product),
     )
