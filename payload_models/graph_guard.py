@@ -85,13 +85,20 @@ def _believed(answer: bytes, status: int, count: int) -> tuple[GraphFacts, ...]:
         if "refused" in found:
             raise GraphRefused(str(found["refused"])[:64], str(found["detail"])[:500])
         facts = tuple(GraphFacts(**{**entry, "operators": tuple(entry["operators"])}) for entry in found["facts"])
-        if len(facts) != count:
+        if len(facts) != count or not all(_plausible(entry) for entry in facts):
             raise ValueError(f"{len(facts)} answers")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, GraphRefused):
             raise
         raise GraphRefused("checker_died", f"the checking process gave no usable answer ({error})") from error
     return facts
+
+
+def _plausible(facts: GraphFacts) -> bool:
+    numbers = [value for name, value in asdict(facts).items() if name != "operators"]
+    return all(isinstance(value, int) and value >= 0 for value in numbers) and all(
+        isinstance(operator, str) for operator in facts.operators
+    )
 
 
 def _limit(kind: int, value: int) -> None:

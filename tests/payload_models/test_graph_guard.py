@@ -422,7 +422,20 @@ def test_a_checking_process_that_dies_or_hangs_refuses_the_graph(monkeypatch: py
 
 @pytest.mark.parametrize(
     "answer",
-    [b"", b"[]", b"{}", b'{"facts": []}', b'{"facts": [{"nodes": 1}]}', b'{"facts": 3}', b"x" * 70_000, b"\xff\xfe"],
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"facts": []}',
+        b'{"facts": [{"nodes": 1}]}',
+        b'{"facts": 3}',
+        (
+            b'{"facts": [{"ir_version": 8, "nodes": "many", "operators": [], "initialiser_bytes": 0, "peak_bytes": 0,'
+            b' "operations": 0}]}'
+        ),
+        b"x" * 70_000,
+        b"\xff\xfe",
+    ],
 )
 def test_a_strange_answer_of_the_checking_process_refuses_the_graph(answer: bytes) -> None:
     with pytest.raises(GraphRefused) as caught:
