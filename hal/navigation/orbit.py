@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sgp4.api import SGP4_ERRORS, WGS72, Satrec
@@ -15,6 +16,7 @@ from hal.navigation.protocol import NavigationFix
 from hal.options import DriverOptions, Options
 
 EPOCH_1950_JD = 2_433_281.5
+DIGITS = frozenset("0123456789")
 
 
 class PropagationFailed(HalError, ArithmeticError):
@@ -32,10 +34,13 @@ def satellite_from_tle(first: str, second: str) -> Satrec:
     for number, line in ((1, first), (2, second)):
         if len(line) < 69 or line[0] != str(number):
             raise DriverOptions("tle", f"line {number} is not line {number} of a two-line element set")
-        total = sum(int(c) if c.isdigit() else c == "-" for c in line[:68])
+        total = sum(int(c) if c in DIGITS else c == "-" for c in line[:68])
         if str(total % 10) != line[68]:
             raise DriverOptions("tle", f"line {number} fails its checksum")
-    return Satrec.twoline2rv(first, second)
+    try:
+        return Satrec.twoline2rv(first, second)
+    except ValueError as error:
+        raise DriverOptions("tle", " ".join(str(error).split())) from error
 
 
 def satellite_from_elements(options: Options, number: int) -> Satrec:
@@ -75,6 +80,8 @@ class OrbitNavigation:
     def at(self, mission_s: float) -> NavigationFix:
         if self._closed:
             raise DeviceClosed("navigation")
+        if not math.isfinite(mission_s):
+            raise PropagationFailed(mission_s, "that is no time")
         error, position_km, velocity_km_s = self._satellite.sgp4(*julian_date(mission_s))
         if error:
             raise PropagationFailed(mission_s, SGP4_ERRORS.get(error, f"code {error}"))
@@ -118,3 +125,14 @@ def driver(options: Mapping[str, Any], clock: Clock) -> OrbitNavigation:
     if satellite.error:
         raise DriverOptions("elements", SGP4_ERRORS.get(satellite.error, f"code {satellite.error}"))
     return OrbitNavigation(satellite, clock, sigma_m)
+
+
+def selftest_options(folder: Path) -> dict[str, Any]:
+    """Options that open this driver anywhere, for `swath hal selftest`: a sun-synchronous orbit at about 500 km."""
+    return {
+        "epoch_s": 1_790_000_000.0,
+        "inclination_deg": 97.4,
+        "raan_deg": 10.0,
+        "mean_anomaly_deg": 0.0,
+        "revolutions_per_day": 15.2,
+    }

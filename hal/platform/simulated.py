@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,20 +44,22 @@ class SimulatedPlatform:
         if self._closed:
             raise DeviceClosed("platform simulated")
         now_s = self._clock.mission_s()
-        roll_deg = 0.0
-        for look in self._looks:
-            slew_s = abs(look.roll_deg) / self._slew_deg_s
-            if look.start_s - slew_s <= now_s <= look.end_s + slew_s:
-                outside_s = max(look.start_s - now_s, now_s - look.end_s, 0.0)
-                roll_deg = look.roll_deg * (1 - (outside_s / slew_s if slew_s else 0.0))
+        # What each look asks for now: its roll, less what the slew from or to it has still to go. Granted looks are so
+        # far apart that the larger of two on one side is reachable, and that two on different sides never meet.
+        asked = [self._asked_deg(look, now_s) for look in self._looks]
+        roll_deg = max(0.0, *asked) + min(0.0, *asked) if asked else 0.0
         return PlatformState(now_s, roll_deg, 0.0, 0.0, self._sigma_deg, self._power_off_at_s)
+
+    def _asked_deg(self, look: _Look, now_s: float) -> float:
+        outside_s = max(look.start_s - now_s, now_s - look.end_s, 0.0)
+        return math.copysign(max(0.0, abs(look.roll_deg) - outside_s * self._slew_deg_s), look.roll_deg)
 
     def request_pointing(self, start_s: float, end_s: float, roll_deg: float) -> PointingReply:
         if self._closed:
             raise DeviceClosed("platform simulated")
         now_s = self._clock.mission_s()
-        self._looks = [look for look in self._looks if look.end_s + 60.0 > now_s]
-        if not abs(roll_deg) <= self._max_roll_deg or not start_s < end_s:
+        self._looks = [look for look in self._looks if look.end_s + abs(look.roll_deg) / self._slew_deg_s > now_s]
+        if not abs(roll_deg) <= self._max_roll_deg or not -math.inf < start_s < end_s < math.inf:
             return PointingReply.REFUSED_ANGLE
         wanted = _Look(start_s, end_s, roll_deg)
         if wanted in self._looks:

@@ -1,7 +1,7 @@
 """Stands for the Earth on a bench: shows the archived scene that lies nearest under the satellite.
 
 Each capture is then replayed as by hal/sensor/replay.py. A capture over a place of which there is no scene fails, as
-a capture of the wrong place would.
+a capture of the wrong place would. Before the first capture the sensor describes itself by the first scene.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from hal.clock import Clock
 from hal.errors import DeviceClosed, DeviceUnavailable
 from hal.navigation.orbit import driver as navigation_driver
+from hal.navigation.orbit import selftest_options as orbit_options
 from hal.navigation.protocol import Navigation
 from hal.options import DriverOptions, Options
 from hal.sensor.protocol import LineBlock, SensorFormat
 from hal.sensor.replay import DEFAULT_FIFO_LINES, ReplaySensor, usual_line_rate_hz
+from hal.sensor.replay import selftest_options as replay_options
 from hal.sensor.scene import SceneInfo, open_scene
 
 NAME = "sensor archive"
@@ -44,7 +46,7 @@ class ArchivedScene:
 
 
 class ArchiveSensor:
-    """A hal.sensor.protocol.Sensor; `format` and `info` are known once a capture was started."""
+    """A hal.sensor.protocol.Sensor; `format` and `info` are those of the scene that the last start() chose."""
 
     def __init__(
         self,
@@ -62,12 +64,12 @@ class ArchiveSensor:
 
     @property
     def format(self) -> SensorFormat:
-        return self._started().format
+        return self._showing().format
 
     @property
     def info(self) -> SceneInfo:
         """What the scene that is being shown says about bands, radiometry and place."""
-        return self._started().info
+        return self._showing().info
 
     def start(self, at_mission_s: float) -> None:
         if self._closed:
@@ -81,24 +83,30 @@ class ArchiveSensor:
                 NAME,
                 f"no scene within {self._reach_km:.0f} km of {below[0]:.2f}, {below[1]:.2f} ({distance_km:.0f} km)",
             )
+        chosen = self._open(nearest)
+        chosen.start(at_mission_s)
         if self._replay is not None:
             self._replay.close()
-        scene = open_scene(nearest.path)
-        self._replay = ReplaySensor(scene, self._clock, usual_line_rate_hz(scene.info), self._fifo_lines)
-        self._replay.start(at_mission_s)
+        self._replay = chosen
 
     def read_into(self, buffer: NDArray[Any], deadline_s: float) -> LineBlock:
-        return self._started().read_into(buffer, deadline_s)
+        return self._showing().read_into(buffer, deadline_s)
 
     def close(self) -> None:
         self._closed = True
         if self._replay is not None:
             self._replay.close()
 
-    def _started(self) -> ReplaySensor:
+    def _showing(self) -> ReplaySensor:
+        if self._closed:
+            raise DeviceClosed(NAME)
         if self._replay is None:
-            raise DeviceUnavailable(NAME, "no capture was started")
+            self._replay = self._open(self._scenes[0])
         return self._replay
+
+    def _open(self, archived: ArchivedScene) -> ReplaySensor:
+        scene = open_scene(archived.path)
+        return ReplaySensor(scene, self._clock, usual_line_rate_hz(scene.info), self._fifo_lines)
 
 
 def driver(options: Mapping[str, Any], clock: Clock) -> ArchiveSensor:
@@ -125,3 +133,9 @@ def driver(options: Mapping[str, Any], clock: Clock) -> ArchiveSensor:
         reach_km=checked.number("reach_km", 800.0, minimum=1.0),
         fifo_lines=checked.integer("fifo_lines", DEFAULT_FIFO_LINES, minimum=1, maximum=1 << 24),
     )
+
+
+def selftest_options(folder: Path) -> dict[str, Any]:
+    """Options that open this driver on one small scene within reach of anywhere, for `swath hal selftest`."""
+    scene = {"path": replay_options(folder)["path"], "latitude_deg": 0.0, "longitude_deg": 0.0}
+    return {"scenes": [scene], "orbit": orbit_options(folder), "reach_km": math.pi * EARTH_KM + 1.0}
