@@ -151,20 +151,24 @@ def _replay(
     journal: Path, agent: AgentCore, gate: EgressGate, answers: AnswerDesk, downlink: Downlink, audit: AuditLog
 ) -> None:
     """Everything durable, in order, to whom it belongs."""
+    products: list[bytes] = []
     for record in read_journal(journal):
         if record.kind in REPLAYED_BY_AGENT:
             agent.apply(record.kind, record.payload)
         if record.kind == RecordKind.PRODUCT:
-            try:
-                gate.restore_product(record.payload)
-            except EgressRefused as error:  # counted and audited by the gate; its job fails when it is to be sent
-                _log({"event": "not_restored", "message": str(error)})
+            products.append(record.payload)
         elif record.kind == RecordKind.STRIP:
             answers.replay(record.payload)
         elif record.kind == RecordKind.TRANSFER:
             downlink.replay(record.payload)
         elif record.kind == RecordKind.AUDIT:
             audit.replay(record.payload)
+    # the gate may refuse, and writes that down: only when the audit chain has been followed to its end
+    for payload in products:
+        try:
+            gate.restore_product(payload)
+        except EgressRefused as error:  # its job fails when it is to be sent
+            _log({"event": "not_restored", "message": str(error)})
     for entry in agent.jobs:
         if not entry.live and entry.release is not None:
             gate.forget_product(entry.release.product_id)

@@ -19,6 +19,7 @@ from flight.agent.effects import (
     Outcome,
     ProductReady,
     ProductRefused,
+    Record,
     ReleaseCapture,
     ReportStatus,
     SealProduct,
@@ -45,6 +46,7 @@ from flight.payload_desk import PayloadDesk
 from flight.pipeline.answers import AnswerDesk
 from flight.product.container import Coverage, seal
 from flight.services.events import EventRing
+from flight.services.journal import JournalFull
 from hal.errors import DeadlineExceeded, HalError
 
 MAX_INBOX = 256
@@ -79,6 +81,8 @@ class Satellite:
         self._journal, self._clock, self._radio = parts.journal, parts.clock, parts.devices.radio
         self._deframer = TcDeframer(parts.config.satellite.spacecraft)
         self._buffer = bytearray(max(2048, self._radio.max_frame_bytes))
+        self._unwritten: deque[Record] = deque()  # decided, and not yet with the journal
+        self._undone: deque[Effect] = deque()  # of the same decisions
         self._waiting: deque[tuple[int, Effect]] = deque()  # (sequence that must be durable, effect)
         self._sealing: deque[SealProduct] = deque()
         self._durable = 0
@@ -116,7 +120,14 @@ class Satellite:
         for _ in range(EFFECTS_PER_SLOT):
             if not self._waiting or self._waiting[0][0] > self._durable:
                 return
-            self._perform(self._waiting.popleft()[1])
+            try:
+                self._perform(self._waiting[0][1])
+            except JournalFull:
+                return  # it is done when there is room again
+            except Exception:
+                self._waiting.popleft()  # one effect that fails must not hold up the others
+                raise
+            self._waiting.popleft()
 
     def receive(self, context: FrameContext) -> None:
         """Frames from the ground: whole packets become inputs of the agent or units of a transfer."""
@@ -137,6 +148,8 @@ class Satellite:
 
     def step_agent(self, context: FrameContext) -> None:
         """One input of the agent: its records are appended, its effects wait for them."""
+        if not self._write_down():
+            return  # the journal is full: what was decided comes first, and nothing more is decided meanwhile
         now_s = self._clock.host_s()
         if self._inbox:
             happened = self._inbox.popleft()
@@ -167,7 +180,10 @@ class Satellite:
         for _ in range(UNITS_PER_SLOT):
             if not self._gate.ready_for_unit():
                 break
-            unit = self._downlink.next_unit(now_s, self._gate.max_unit_bytes, self._durable)
+            try:
+                unit = self._downlink.next_unit(now_s, self._gate.max_unit_bytes, self._durable)
+            except JournalFull:
+                break
             if unit is None:
                 break
             self._gate.send_link_unit(unit)
@@ -216,10 +232,21 @@ class Satellite:
             self.uplink_refused += 1
 
     def _take(self, outcome: Outcome) -> None:
-        for record in outcome.records:
-            self._journal.append(record.kind, record.payload)
-        for effect in outcome.effects:
-            self._waiting.append((self._journal.sequence, effect))
+        self._unwritten.extend(outcome.records)
+        self._undone.extend(outcome.effects)
+        self._write_down()
+
+    def _write_down(self) -> bool:
+        """Append what was decided; whether all of it is with the journal. Its effects then wait to be durable."""
+        while self._unwritten:
+            try:
+                self._journal.append(self._unwritten[0].kind, self._unwritten[0].payload)
+            except JournalFull:
+                return False
+            self._unwritten.popleft()
+        self._waiting.extend((self._journal.sequence, effect) for effect in self._undone)
+        self._undone.clear()
+        return True
 
     def _perform(self, effect: Effect) -> None:
         match effect:

@@ -154,9 +154,15 @@ class Downlink:
         return len(self._transfers)
 
     def _write(self, sender: Sender) -> int:
+        """Raises JournalFull; the sender then stays dirty, and sends nothing."""
         record = sender.snapshot()
+        try:
+            sequence = self._journal.append(RecordKind.TRANSFER, record.encode())
+        except Exception:
+            sender.dirty = True
+            raise
         self._keep(record)
-        return self._journal.append(RecordKind.TRANSFER, record.encode())
+        return sequence
 
     def _keep(self, record: SenderRecord) -> None:
         self._last_number = max(self._last_number, record.transaction.sequence)

@@ -63,6 +63,7 @@ class _Answer:
     durable: int = 0  # strips whose records are durable
     waiting: list[int] = field(default_factory=list)  # sequence numbers of strips not yet durable, in order
     refused: int = 0  # offers that failed a check
+    unwritten: bytes | None = None  # record of a strip that the journal had no room for
 
 
 class AnswerDesk:
@@ -150,6 +151,8 @@ class AnswerDesk:
         answer = self._answers.get(report.job or b"")
         if answer is None:
             return False
+        if answer.unwritten is not None:
+            self._write(answer, answer.unwritten)
         wanted = answer.assembler.strips
         offer = next((offer for offer in report.strips if offer.index == wanted), None)
         if offer is None or wanted >= answer.assembler.header.strips:
@@ -160,9 +163,14 @@ class AnswerDesk:
         except Exception:
             answer.refused += 1
             raise
-        record = cbor.encode({_JOB: answer.order.job, _INDEX: wanted, _STRIP: encoded})
-        answer.waiting.append(self._journal.append(RecordKind.STRIP, record))
+        self._write(answer, cbor.encode({_JOB: answer.order.job, _INDEX: wanted, _STRIP: encoded}))
         return True
+
+    def _write(self, answer: _Answer, record: bytes) -> None:
+        """Journal one strip. Raises JournalFull; the strip is then written before the next one is taken."""
+        answer.unwritten = record
+        answer.waiting.append(self._journal.append(RecordKind.STRIP, record))
+        answer.unwritten = None
 
     def made_durable(self, sequence: int) -> None:
         """The journal is durable up to `sequence`: acknowledge what that covers."""
