@@ -57,7 +57,7 @@ class ProductHeader:
     sensor: str
     radiometry: str  # "toa", "surface", "dn", "dn8"
     calibrated: bool
-    start_s: float  # first line, UTC seconds since 1970
+    start_s: float  # first line, UTC seconds since 1970; 0: not known
     line_rate_hz: float  # 0: not a line scanner, or not known
     width: int
     height: int

@@ -82,7 +82,7 @@ def about(product: Product) -> dict[str, Any]:
         "sensor": header.sensor,
         "radiometry": header.radiometry,
         "calibrated": header.calibrated,
-        "start": utc(header.start_s),
+        "start": utc(header.start_s) if header.start_s else None,
         "line_rate_hz": header.line_rate_hz,
         "width": header.width,
         "height": header.height,
