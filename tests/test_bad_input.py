@@ -88,7 +88,7 @@ def damaged_strip(name: str) -> Callable[[Path], None]:
 
     def change(folder: Path) -> None:
         with tifffile.TiffFile(folder / name) as opened:
-            starts = opened.pages[0].tags["StripOffsets"].value
+            starts = opened.pages[0].dataoffsets
         whole = bytearray((folder / name).read_bytes())
         whole[starts[5] : starts[5] + 64] = bytes(64)
         (folder / name).write_bytes(whole)
