@@ -40,44 +40,51 @@ def register(commands: Subcommands) -> None:
 def run_fly(arguments: argparse.Namespace) -> CommandResult:
     """Fly. Status 0 when every order was delivered, verified and exported."""
     mission = load_mission(arguments.mission)
-    workspace = open_workspace(arguments.out)
-    available = [name for name in sorted(applications()) if name in {order.application for order in mission.orders}]
-    tenant = make_keys(workspace, mission, os.urandom)
-    write_configs(workspace, mission, available)
-    progress = Progress()
     previous = signal.signal(signal.SIGTERM, _as_interrupt)  # so that a kill, too, stops what was started
     try:
-        clock = SharedClockMaster(workspace.clock, mission.start_s, HOLD)
-        began_s = clock.host_s()
-        with Processes(workspace.logs) as processes:
-            flight = _start(arguments, mission, workspace, processes, clock)
-            progress.say(f"{mission.name}: {len(mission.orders)} orders, results in {workspace.root}")
-            flight.wait_for_gateway(lambda: _url(workspace))
-            progress.say(f"gateway at {_url(workspace)}")
-            flight.submit(tenant)
-            flight.fly(progress.show)
-            progress.end()
-            ended_mission_s, ended_s = clock.mission_s(), clock.host_s()
-        rows = [row(result, flight.timeline) for result in flight.results()]
-        lacking = missing(rows)
-        report = {
-            "ok": not lacking,
-            "missing": lacking,
-            "software": f"swath {__version__}",
-            "mission": {
-                "name": mission.name,
-                "start_s": mission.start_s,
-                "seconds": round(ended_mission_s - mission.start_s, 1),
-                "wall_seconds": round(ended_s - began_s, 1),
-                "speed": arguments.speed or "adapted",
-            },
-            "orders": rows,
-            "out": str(workspace.root),
-        }
-        workspace.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        with open_workspace(arguments.out) as workspace:
+            report = _fly(arguments, mission, workspace)
+            workspace.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     finally:
         signal.signal(signal.SIGTERM, previous)
-    return CommandResult(report, _text(report, workspace), 0 if not lacking else 1)
+    return CommandResult(report, _text(report, workspace), 0 if report["ok"] else 1)
+
+
+def _fly(arguments: argparse.Namespace, mission: Mission, workspace: Workspace) -> dict[str, Any]:
+    ordered = {order.application for order in mission.orders}
+    available = [name for name in sorted(applications()) if name in ordered]
+    tenant = make_keys(workspace, mission, os.urandom)
+    write_configs(workspace, mission, available)
+    clock = SharedClockMaster(workspace.clock, mission.start_s, HOLD)
+    began_s = clock.host_s()
+    progress = Progress()
+    with Processes(workspace.logs) as processes:
+        flight = _start(arguments, mission, workspace, processes, clock)
+        progress.say(f"{mission.name}: {len(mission.orders)} orders, results in {workspace.root}")
+        flight.wait_for_gateway(lambda: _url(workspace))
+        progress.say(f"gateway at {_url(workspace)}")
+        flight.submit(tenant)
+        try:
+            flight.fly(progress.show)
+        finally:
+            progress.end()
+        ended_mission_s, ended_s = clock.mission_s(), clock.host_s()
+    rows = [row(result, flight.timeline) for result in flight.results()]
+    lacking = missing(rows)
+    return {
+        "ok": not lacking,
+        "missing": lacking,
+        "software": f"swath {__version__}",
+        "mission": {
+            "name": mission.name,
+            "start_s": mission.start_s,
+            "seconds": round(ended_mission_s - mission.start_s, 1),
+            "wall_seconds": round(ended_s - began_s, 1),
+            "speed": arguments.speed or "adapted",
+        },
+        "orders": rows,
+        "out": str(workspace.root),
+    }
 
 
 def _start(

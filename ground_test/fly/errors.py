@@ -36,6 +36,20 @@ class OutputRefused(FlyError, ValueError):
         self.path = path
 
 
+class OutputBusy(FlyError, BlockingIOError):
+    """Another flight is under way in the output folder."""
+
+    code = "output_busy"
+    exit_status = 2
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"another flight is under way in {path}: choose another --out, or wait")
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class ProcessFailed(FlyError, RuntimeError):
     """A process of the demonstration ended, or never answered."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ from flight.agent.area import degrees_of
 from flight.agent.orbit import Station, contacts, passes
 from flight.config import load_config
 from ground_test.fly.mission import Mission, MissionOrder
-from ground_test.fly.pace import LOOK_HOST_S, WORK_HOST_S, Open, Outlook, speed
+from ground_test.fly.pace import WORK_HOST_S, Open, Outlook, speed
 from ground_test.fly.processes import Processes
 from ground_test.fly.report import DONE, OrderResult
 from ground_test.fly.timeline import Timeline
@@ -27,7 +28,10 @@ from hal.sensor.scene import open_scene
 from hal.shared_clock import SharedClockMaster
 
 START_HOST_S = 60.0  # until the processes must answer
+LOOK_HOST_S = 0.1  # between two questions to the gateway
+PACE_HOST_S = 0.04  # between two looks at the clock
 WALL_LIMIT_S = 240.0
+SILENCE_S = 20.0  # host time for which a gateway may give no answer
 DAY_S = 86_400
 
 
@@ -80,6 +84,7 @@ class FirstFlight:
         strip_s = load_config(workspace.satellite_config).agent.strip_s
         self.placed = [Placed(order, self._capture(order, strip_s), _raw_bytes(order)) for order in mission.orders]
         self._client: GatewayClient | None = None
+        self._answered_s = clock.host_s()
         self.heard = False
         self.contact: str | None = None
 
@@ -122,17 +127,23 @@ class FirstFlight:
 
     def fly(self, show: Callable[[FirstFlight], None]) -> None:
         """Until every order is over or the mission's time is up. show(self): called at every look."""
+        self._answered_s = self._clock.host_s()
         until_host_s = self._clock.host_s() + (WALL_LIMIT_S if self._constant is None else float("inf"))
-        while True:
-            self._processes.check()
-            self._look()
-            show(self)
-            if all(placed.over for placed in self.placed):
-                return
-            if self._clock.mission_s() > self._mission.end_s or self._clock.host_s() > until_host_s:
-                return
-            self._pace()
-            self._nap(LOOK_HOST_S)
+        with ThreadPoolExecutor(1, "look") as looker:  # the pace does not wait for answers
+            looking, looked_s = looker.submit(self._look), self._clock.host_s()
+            while True:
+                self._processes.check()
+                if looking.done():
+                    looking.result()
+                    show(self)
+                    if all(placed.over for placed in self.placed):
+                        return
+                    if self._clock.mission_s() > self._mission.end_s or self._clock.host_s() > until_host_s:
+                        return
+                    if self._clock.host_s() - looked_s >= LOOK_HOST_S:
+                        looking, looked_s = looker.submit(self._look), self._clock.host_s()
+                self._pace()
+                self._nap(PACE_HOST_S)
 
     def results(self) -> list[OrderResult]:
         return [
@@ -164,19 +175,26 @@ class FirstFlight:
         return self._client
 
     def _look(self) -> None:
-        """Ask the gateway how things stand; a question that fails is asked again at the next look."""
-        with contextlib.suppress(GatewayError):
-            status = self._gateway.get("/status")
-            self.heard = bool(status["counts"].get("frames"))
-            self.contact = status["contact"]
-            for placed in self.placed:
-                if placed.id is None or placed.over:
-                    continue
-                placed.shown = self._gateway.get(f"/orders/{placed.id}")
-                history = self._gateway.get(f"/orders/{placed.id}/statuses")["statuses"]
-                placed.states = [entry["state"] for entry in history if entry["state"]]
-                if placed.status == DONE:
-                    placed.products = self._gateway.get(f"/orders/{placed.id}/products")["products"]
+        """Ask the gateway how things stand. Raises ProcessFailed when it has long been silent."""
+        try:
+            self._ask()
+            self._answered_s = self._clock.host_s()
+        except GatewayError as error:  # asked again at the next look
+            if self._clock.host_s() - self._answered_s > SILENCE_S:
+                raise self._processes.failure("gateway", f"has not answered for {SILENCE_S:.0f} s: {error}") from error
+
+    def _ask(self) -> None:
+        status = self._gateway.get("/status")
+        self.heard = bool(status["counts"].get("frames"))
+        self.contact = status["contact"]
+        for placed in self.placed:
+            if placed.id is None or placed.over:
+                continue
+            shown = self._gateway.get(f"/orders/{placed.id}")
+            history = self._gateway.get(f"/orders/{placed.id}/statuses")["statuses"]
+            if shown["properties"]["status"]["status_code"] == DONE:
+                placed.products = self._gateway.get(f"/orders/{placed.id}/products")["products"]
+            placed.shown, placed.states = shown, [entry["state"] for entry in history if entry["state"]]
 
     def _pace(self) -> None:
         now_s, host_s = self._clock.mission_s(), self._clock.host_s()

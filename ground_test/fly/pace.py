@@ -15,7 +15,9 @@ SLOW = 12.0
 FAST = 600.0
 BEFORE_CAPTURE_S = 25.0
 AFTER_CAPTURE_S = 5.0
-LOOK_HOST_S = 0.1  # between two looks at the mission
+MARGIN_HOST_S = 0.25  # a look at the clock may come this much late, and nothing is missed
+SLOWEST = 2.0
+LAST_HOST_S = 20.0  # towards its end a contact with work left goes slower, for a computer that needs longer
 WORK_HOST_S = 20.0  # a payload that needs longer than this after its capture goes on in the background
 
 
@@ -50,11 +52,15 @@ def speed(outlook: Outlook) -> float:
     if outlook.to_send or outlook.to_come:
         slow += outlook.contacts
     if any(each.holds(now_s) for each in slow):
-        in_contact = any(each.holds(now_s) for each in outlook.contacts)
-        return HEAR if in_contact and outlook.to_send and not outlook.heard else SLOW
+        contact_end_s = max((each.end_s for each in outlook.contacts if each.holds(now_s)), default=None)
+        if contact_end_s is None or not (outlook.to_send or outlook.to_come):
+            return SLOW
+        if not outlook.heard:
+            return HEAR
+        return max(SLOWEST, min(SLOW, (contact_end_s - now_s) / LAST_HOST_S))
     if outlook.working:
         return SLOW
     ahead = [each.start_s - now_s for each in slow if each.start_s > now_s]
     if not ahead:
         return FAST
-    return min(FAST, max(SLOW, min(ahead) / LOOK_HOST_S))  # the next look comes before it begins
+    return min(FAST, max(SLOW, min(ahead) / MARGIN_HOST_S))

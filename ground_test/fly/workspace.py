@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -28,7 +30,7 @@ from flight.agent.keys import (
     write_public_key,
 )
 from flight.config import Station, load_config
-from ground_test.fly.errors import OutputRefused
+from ground_test.fly.errors import OutputBusy, OutputRefused
 from ground_test.fly.mission import Mission
 from ground_test.gateway.config import load_gateway_config
 from ground_test.gateway.submission import sign_grant
@@ -90,22 +92,31 @@ class Tenant:
     signed_grant: bytes
 
 
-def open_workspace(root: Path) -> Workspace:
-    """An empty workspace; what an earlier flight left there goes. Raises OutputRefused."""
+@contextmanager
+def open_workspace(root: Path) -> Iterator[Workspace]:
+    """An empty workspace, ours alone while the block runs; what an earlier flight left there goes.
+
+    Raises OutputRefused, OutputBusy.
+    """
     root = root.resolve()
-    if root.exists() and any(root.iterdir()):
-        if not (root / MARK).is_file():
-            raise OutputRefused(str(root))
+    if root.exists() and any(root.iterdir()) and not (root / MARK).is_file():
+        raise OutputRefused(str(root))
+    root.mkdir(parents=True, exist_ok=True)
+    with (root / MARK).open("a", encoding="ascii") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputBusy(str(root)) from error
+        mark.truncate(0)
+        mark.write("made by swath-ground fly; the next flight here replaces it\n")
+        mark.flush()
         for name in _OURS:
             shutil.rmtree(root / name, ignore_errors=True)
         for name in ("satellite.toml", "gateway.toml", "channel.json", "report.json"):
             (root / name).unlink(missing_ok=True)
-    root.mkdir(parents=True, exist_ok=True)
-    (root / MARK).write_text("made by swath-ground fly; the next flight here replaces it\n", encoding="ascii")
-    workspace = Workspace(root)
-    for name in ("gateway", "logs"):
-        (root / name).mkdir()
-    return workspace
+        for name in ("gateway", "logs"):
+            (root / name).mkdir()
+        yield Workspace(root)
 
 
 def make_keys(workspace: Workspace, mission: Mission, random_bytes: Callable[[int], bytes]) -> Tenant:

@@ -15,8 +15,9 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import sqlite3
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -213,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self._host_is_ours():
-            self._answer(self.server.api.get(self._base(), self._path()))
+            self._do(lambda: self.server.api.get(self._base(), self._path()))
 
     def do_POST(self) -> None:
         if not self._host_is_ours():
@@ -228,7 +229,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(_error(413, "too_large", f"{length} bytes where at most {MAX_BODY_BYTES} are taken"))
             return
         body = self.rfile.read(int(length))
-        self._answer(self.server.api.post(self._base(), self._path(), dict(self.headers.items()), body))
+        self._do(lambda: self.server.api.post(self._base(), self._path(), dict(self.headers.items()), body))
+
+    def _do(self, work: Callable[[], HttpAnswer]) -> None:
+        """A database that fails is an answer, too."""
+        try:
+            answer = work()
+        except (sqlite3.Error, OSError) as error:
+            answer = _error(500, "storage_failed", str(error))
+        self._answer(answer)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Orders are logged where they are kept; requests are not."""
