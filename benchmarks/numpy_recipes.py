@@ -1,0 +1,76 @@
+"""What is usually written instead, in NumPy: as it comes first, and as one who knows NumPy writes it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bindings.stitch import TileGrid
+
+Corners = list[tuple[int, int]]
+
+
+def tiles_naive(scene: NDArray[np.uint16], corners: Corners, tile: int, scale: np.float32, offset: np.float32) -> None:
+    """Cut, convert, scale, clip, turn to planes: an array for each."""
+    for row, col in corners:
+        piece = scene[row : row + tile, col : col + tile].astype(np.float32)
+        piece = np.clip(piece * scale + offset, 0.0, 1.0)
+        np.ascontiguousarray(piece.transpose(2, 0, 1))
+
+
+def tiles_expert(
+    scene: NDArray[np.uint16], corners: Corners, tile: int, scale: np.float32, offset: np.float32,
+    out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Plane by plane into one buffer that is used again, every step in place."""
+    for row, col in corners:
+        for band in range(scene.shape[2]):
+            plane = out[band]
+            np.multiply(scene[row : row + tile, col : col + tile, band], scale, out=plane, casting="unsafe")
+            np.add(plane, offset, out=plane)
+            np.clip(plane, np.float32(0), np.float32(1), out=plane)
+
+
+def stitch_accumulate(scores: NDArray[np.float32], grid: TileGrid, side: int, labels: NDArray[np.uint8]) -> None:
+    """Weighted sum of all tiles, divided by the sum of weights, largest class."""
+    classes, tile = scores.shape[1], grid.tile
+    down = grid.rows_of(side)
+    high, wide = (down - 1) * grid.stride + tile, (grid.columns - 1) * grid.stride + tile
+    total = np.zeros((classes, high, wide), np.float32)
+    weight = np.zeros((high, wide), np.float32)
+    for number, one in enumerate(scores):
+        row, col = divmod(number, grid.columns)
+        ramps = np.outer(_ramp(grid, row, down - 1), _ramp(grid, col, grid.columns - 1))
+        y, x = row * grid.stride, col * grid.stride
+        total[:, y : y + tile, x : x + tile] += one * ramps
+        weight[y : y + tile, x : x + tile] += ramps
+    total /= weight
+    labels[...] = np.argmax(total[:, :side, :side], axis=0)
+
+
+def _ramp(grid: TileGrid, index: int, last: int) -> NDArray[np.float32]:
+    """One axis of a tile's weight: rises and falls over the overlap, one at the scene's edge (margin 0)."""
+    weight = np.ones(grid.tile, np.float32)
+    rise = ((np.arange(grid.overlap) + 0.5) / grid.overlap).astype(np.float32)
+    if index > 0:
+        weight[: grid.overlap] = rise
+    if index < last:
+        weight[grid.tile - grid.overlap :] = 1 - rise
+    return weight
+
+
+def runs(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Lengths and values of the runs of a strip, in raster order."""
+    flat = rows.reshape(-1)
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]))
+    return np.diff(starts), flat[starts[:-1]]
+
+
+def lakes(side: int) -> NDArray[np.uint8]:
+    """A mask with shores: smoothed noise over a threshold."""
+    import cv2
+
+    noise = np.random.default_rng(3).random((side, side), dtype=np.float32)
+    field = cv2.GaussianBlur(noise, (0, 0), 12) + 0.02 * cv2.GaussianBlur(noise, (0, 0), 2)
+    mask: NDArray[np.uint8] = (field > np.quantile(field[::7, ::7], 0.7)).astype(np.uint8)
+    return mask

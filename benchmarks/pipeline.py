@@ -1,0 +1,118 @@
+"""The engine over a scene that is made while it is read; run as a program: the memory that a scene takes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bindings.stitch import TileGrid
+from bindings.tiles import Normalisation
+from flight.pipeline.engine import Engine, EngineSetup, Session, Step
+from flight.pipeline.session import OnnxSession
+from payload_models.loader import load_application
+
+TILE = 256
+
+
+class MadeScene:
+    """A LineSource without end or file: the same 512 rows of lakes over and over."""
+
+    def __init__(self, width: int, height: int, bands: int) -> None:
+        self._pattern = np.full((512, width, bands), 3000, np.uint16)
+        row, column = np.mgrid[:512, :width]
+        self._pattern[(np.sin(row * (np.pi / 128)) + np.cos(column / 90.0)) > 0.4] = 300
+        self._height = height
+
+    columns = property(lambda self: self._pattern.shape[1])
+    bands = property(lambda self: self._pattern.shape[2])
+    dtype = "uint16"
+    lines = property(lambda self: self._height)
+    available = property(lambda self: self._height)
+
+    def rows(self, first: int, count: int) -> NDArray[Any]:
+        return np.take(self._pattern, np.arange(first, first + count) % 512, axis=0)
+
+    def release(self, before: int) -> None:
+        """Nothing is held."""
+
+    def lost_ranges(self) -> tuple[tuple[int, int], ...]:
+        return ()
+
+
+class SpinSession:
+    """Stands for a fast accelerator: every tile takes so long, on this core."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._scores = np.full((1, 1, TILE, TILE), 0.7, np.float32)
+
+    def run(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
+        end = time.perf_counter() + self._seconds
+        while time.perf_counter() < end:
+            pass
+        return self._scores
+
+
+def graph_session(application: str) -> OnnxSession:
+    """The first graph of an application, as the pipeline runs it."""
+    app = load_application(application, check_graphs=False)
+    entry = app.manifest.variant[0]
+    return OnnxSession(app.model_bytes(0), bands=len(entry.bands), classes=app.manifest.planes)
+
+
+class EndToEnd:
+    """One scene through the engine; what is measured is its wall time over the wall time inside the session."""
+
+    def __init__(self, side: int, session: Session, *, overlap: int, bands: int = 4) -> None:
+        self._scene, self._session = MadeScene(side, side, bands), session
+        self._setup = setup_of(side, bands, overlap)
+
+    def run(self) -> float:
+        engine = Engine(self._setup, self._scene, self._session, lambda *_: None, time.perf_counter)
+        began = time.perf_counter()
+        while engine.step() != Step.FINISHED:
+            pass
+        return (time.perf_counter() - began) / engine.progress.inference_s
+
+
+def setup_of(width: int, bands: int, overlap: int) -> EngineSetup:
+    return EngineSetup(
+        grid=TileGrid(width, TILE, overlap, 0),
+        band_indices=tuple(range(bands)),
+        norm=Normalisation((1e-4,) * bands, (0.0,) * bands, 0.0, 1.0),
+        planes=1,
+        threshold=0.5,
+        nodata=None,
+        area=None,
+        model_sha256=bytes(32),
+    )
+
+
+def main() -> int:
+    """WIDTH HEIGHT: four u16 bands through `water`'s graph of two, into encoded strips."""
+    from flight.pipeline.peak_memory import peak_rss_mb
+    from flight.pipeline.strip_cutter import StripCutter
+    from flight.product.mask import encode_strip
+
+    width, height = int(sys.argv[1]), int(sys.argv[2])
+    app = load_application("water", check_graphs=False)
+    variant = next(index for index, entry in enumerate(app.manifest.variant) if len(entry.bands) == 2)
+    session = OnnxSession(app.model_bytes(variant), bands=2, classes=1)
+    kept: list[bytes] = []
+    cutter = StripCutter(width, 64, lambda index, rows: kept.append(encode_strip(index, rows)[0]))
+    plan = setup_of(width, 2, 0)
+    engine = Engine(plan, MadeScene(width, height, 4), session, cutter.add, time.perf_counter)
+    while engine.step() != Step.FINISHED:
+        pass
+    cutter.end()
+    print(json.dumps({"peak_rss_mb": peak_rss_mb(), "product_bytes": sum(map(len, kept))}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
