@@ -1,12 +1,15 @@
 """An inter-satellite terminal over UDP, with the link emulated in user space: rate, delay, loss, windows.
 
-A datagram is the sender's spacecraft number (u16, big endian) and the frame. Every neighbour has its own
-link model, seeded, so that a seed reproduces the losses.
+A datagram is the sender's spacecraft number (u16), the mission time at which the frame arrives (f64), both big endian,
+and the frame. It crosses the bench at once and the receiving end holds it until that time; both ends share a clock.
+Every neighbour has its own link model, seeded, so that a seed reproduces the losses.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,8 +22,10 @@ from hal.link_model import LinkModel, LinkSettings
 from hal.options import DriverOptions, Options
 from hal.radio.udp import address_option
 
-HEADER_BYTES = 2
-POLL_S = 0.005  # frames of ours that are delayed leave on time even while we wait for one of theirs
+HEADER = struct.Struct(">Hd")
+POLL_S = 0.005  # host time between two looks at the frames that are held
+MAX_HELD = 4096  # frames on their way to this end; more are refused
+MAX_DELAY_S = 7200.0  # a frame that claims to arrive later is a forgery
 
 
 class UdpIslTerminal:
@@ -36,9 +41,10 @@ class UdpIslTerminal:
     ) -> None:
         self._spacecraft, self._clock, self._max_frame_bytes = spacecraft, clock, max_frame_bytes
         self._links = {number: (numeric("isl udp", address), model) for number, (address, model) in neighbours.items()}
-        self._socket = DatagramSocket("isl udp", bind, clock, max_frame_bytes + HEADER_BYTES)
-        self._scratch = bytearray(max_frame_bytes + HEADER_BYTES)
-        self._sent = self._received = self._refused = 0
+        self._socket = DatagramSocket("isl udp", bind, clock, max_frame_bytes + HEADER.size)
+        self._scratch = bytearray(max_frame_bytes + HEADER.size)
+        self._held: list[tuple[float, int, int, bytes]] = []  # arrival, order, neighbour, frame
+        self._sent = self._received = self._refused = self._order = 0
 
     @property
     def max_frame_bytes(self) -> int:
@@ -57,14 +63,15 @@ class UdpIslTerminal:
         if self._socket.closed:
             raise DeviceClosed("isl udp")
         link = self._links.get(neighbour)
-        accepted = (
-            link is not None
-            and 0 < len(frame) <= self._max_frame_bytes
-            and link[1].offer(self._spacecraft.to_bytes(2, "big") + frame, self._clock.mission_s())
-        )
+        fits = link is not None and 0 < len(frame) <= self._max_frame_bytes
+        accepted = link is not None and fits and link[1].offer(frame, self._clock.mission_s())
         self._refused += not accepted
         self._sent += accepted
-        self._release()
+        if link is not None:
+            address, model = link
+            while (arrival_s := model.next_due_s()) is not None:
+                for flown in model.due(arrival_s):
+                    self._socket.send(HEADER.pack(self._spacecraft, arrival_s) + flown, address)
         return accepted
 
     def receive_into(self, buffer: bytearray, deadline_s: float) -> tuple[int, int]:
@@ -76,27 +83,17 @@ class UdpIslTerminal:
         left_s = deadline_s - self._clock.host_s()
         # counted beforehand: a simulated clock does not move while we wait
         waits = math.ceil(min(left_s, LONGEST_WAIT_S) / POLL_S) if left_s > 0 else 0
-        strangers = 0
-        while waits >= 0 and strangers <= MAX_DISCARDED:
-            self._release()
-            try:
-                count, sender = self._socket.receive_into(
-                    self._scratch, min(deadline_s, self._clock.host_s() + POLL_S) if waits else -math.inf
-                )
-            except DeadlineExceeded:
-                waits -= 1
-                continue
-            neighbour = int.from_bytes(self._scratch[:HEADER_BYTES], "big")
-            size = count - HEADER_BYTES
-            known = self._links.get(neighbour)
-            if size <= 0 or known is None or known[0] != sender:
-                self._refused += 1
-                strangers += 1
-                continue
-            buffer[:size] = self._scratch[HEADER_BYTES:count]
-            self._received += 1
-            return neighbour, size
-        raise DeadlineExceeded("isl udp", deadline_s)
+        while True:
+            self._take_what_came()
+            if self._held and self._held[0][0] <= self._clock.mission_s():
+                _, _, neighbour, frame = heapq.heappop(self._held)
+                buffer[: len(frame)] = frame
+                self._received += 1
+                return neighbour, len(frame)
+            if not waits:
+                raise DeadlineExceeded("isl udp", deadline_s)
+            waits -= 1
+            self._hold(min(deadline_s, self._clock.host_s() + POLL_S))
 
     def status(self) -> IslStatus:
         now_s = self._clock.mission_s()
@@ -107,11 +104,29 @@ class UdpIslTerminal:
     def close(self) -> None:
         self._socket.close()
 
-    def _release(self) -> None:
-        now_s = self._clock.mission_s()
-        for address, model in self._links.values():
-            for datagram in model.due(now_s):
-                self._socket.send(datagram, address)
+    def _take_what_came(self) -> None:
+        for _ in range(MAX_DISCARDED):
+            if not self._hold(-math.inf):
+                return
+
+    def _hold(self, until_s: float) -> bool:
+        """Wait for one datagram and keep its frame until it has arrived. False when none came."""
+        try:
+            count, sender = self._socket.receive_into(self._scratch, until_s)
+        except DeadlineExceeded:
+            return False
+        if count <= HEADER.size:
+            self._refused += 1
+            return True
+        neighbour, arrival_s = HEADER.unpack_from(self._scratch)
+        known = self._links.get(neighbour)
+        late_s = arrival_s - self._clock.mission_s()
+        if known is None or known[0] != sender or not late_s <= MAX_DELAY_S or len(self._held) >= MAX_HELD:
+            self._refused += 1
+            return True
+        heapq.heappush(self._held, (arrival_s, self._order, neighbour, bytes(self._scratch[HEADER.size : count])))
+        self._order += 1
+        return True
 
 
 def driver(options: Mapping[str, Any], clock: Clock) -> UdpIslTerminal:
@@ -134,7 +149,7 @@ def driver(options: Mapping[str, Any], clock: Clock) -> UdpIslTerminal:
             delay_s=fields.number("delay_s", 0.0, minimum=0.0, maximum=3600.0),
             loss=fields.number("loss", 0.0, minimum=0.0, maximum=1.0),
             # a queue that one frame does not fit into would refuse it forever
-            queue_bytes=fields.integer("queue_bytes", 65_536, minimum=max_frame_bytes + HEADER_BYTES),
+            queue_bytes=fields.integer("queue_bytes", 65_536, minimum=max_frame_bytes),
             windows=_windows(table.get("windows")),
         )
         neighbours[int(key)] = (address_option(fields, "address"), LinkModel(settings, seed + int(key)))
