@@ -54,16 +54,15 @@ def ecef_to_geodetic(position_m: Vector) -> Vector:
     longitude = math.atan2(y, x)
     reduced = math.atan2(z * WGS84_A_M, across * WGS84_B_M)
     second_e2 = WGS84_E2 / (1 - WGS84_E2)
-    latitude = math.atan2(
-        z + second_e2 * WGS84_B_M * math.sin(reduced) ** 3,
-        across - WGS84_E2 * WGS84_A_M * math.cos(reduced) ** 3,
-    )
-    normal = WGS84_A_M / math.sqrt(1 - WGS84_E2 * math.sin(latitude) ** 2)
-    # the cosine form loses its digits over the poles, the sine form over the equator
-    if abs(latitude) < math.pi / 4:
-        altitude = across / math.cos(latitude) - normal
-    else:
-        altitude = z / math.sin(latitude) - normal * (1 - WGS84_E2)
+    for _ in range(2):  # once leaves 5 cm at 20 000 km, twice nothing
+        latitude = math.atan2(
+            z + second_e2 * WGS84_B_M * math.sin(reduced) ** 3,
+            across - WGS84_E2 * WGS84_A_M * math.cos(reduced) ** 3,
+        )
+        reduced = math.atan2(WGS84_B_M * math.sin(latitude), WGS84_A_M * math.cos(latitude))
+    # a projection on the normal: keeps its digits over the poles and over the equator
+    sine = math.sin(latitude)
+    altitude = across * math.cos(latitude) + z * sine - WGS84_A_M * math.sqrt(1 - WGS84_E2 * sine**2)
     return math.degrees(latitude), math.degrees(longitude), altitude
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,13 @@ from hal.options import DriverOptions, Options
 
 EPOCH_1950_JD = 2_433_281.5
 DIGITS = frozenset("0123456789")
+# the numeric columns of a two-line element set: epoch, derivatives and drag; the six elements
+FIRST_LINE = re.compile(
+    r"1 [0-9A-Z ]{5}. .{8} [ 0-9]{2}[ 0-9]{3}\.[0-9]{8} [ +-]\.[0-9]{8} ([ +-][ 0-9]{5}[+-][0-9] ){2}"
+)
+SECOND_LINE = re.compile(
+    r"2 [0-9A-Z ]{5} ([ 0-9]{3}\.[0-9]{4} ){2}[ 0-9]{7} ([ 0-9]{3}\.[0-9]{4} ){2}[ 0-9]{2}\.[0-9]{8}"
+)
 
 
 class PropagationFailed(HalError, ArithmeticError):
@@ -31,16 +39,17 @@ class PropagationFailed(HalError, ArithmeticError):
 
 def satellite_from_tle(first: str, second: str) -> Satrec:
     """Elements from two lines. Raises DriverOptions when a line is malformed or its checksum is wrong."""
-    for number, line in ((1, first), (2, second)):
+    for number, line, columns in ((1, first, FIRST_LINE), (2, second, SECOND_LINE)):
         if len(line) < 69 or line[0] != str(number):
             raise DriverOptions("tle", f"line {number} is not line {number} of a two-line element set")
         total = sum(int(c) if c in DIGITS else c == "-" for c in line[:68])
         if str(total % 10) != line[68]:
             raise DriverOptions("tle", f"line {number} fails its checksum")
-    try:
-        return Satrec.twoline2rv(first, second)
-    except ValueError as error:
-        raise DriverOptions("tle", " ".join(str(error).split())) from error
+        if not columns.match(line):  # the parser below takes what it can read and is silent about the rest
+            raise DriverOptions("tle", f"line {number} has something else than numbers in its columns")
+    if first[2:7] != second[2:7]:
+        raise DriverOptions("tle", f"the lines are of two satellites, {first[2:7]} and {second[2:7]}")
+    return Satrec.twoline2rv(first, second)
 
 
 def satellite_from_elements(options: Options, number: int) -> Satrec:
