@@ -46,7 +46,7 @@ CUTS: dict[str, dict[str, Cut]] = {
     "cloud": {  # from scenes that it was not trained on
         "sea": Cut(ISLANDS, 140, 400, 128),
         "island": Cut(ISLANDS, 280, 230, 128),
-        "clear_fields": Cut(FIELDS, 300, 400, 128),
+        "clear_shore": Cut(FIELDS, 300, 400, 128),
     },
 }
 

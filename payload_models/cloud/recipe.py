@@ -84,7 +84,7 @@ def sources(data: Path) -> list[Source]:
     label = np.full(probability.shape, UNKNOWN, np.uint8)
     label[(probability < 0.25) & (second < 0.3)] = 0
     label[(probability > 0.5) & (second > 0.5)] = 1
-    found.append(Source("betsiboka", pixels[:700][..., [3, 2, 1]], label[:700], 0.23, max_zoom_out=3.9))
+    found.append(Source("betsiboka", pixels[:700][..., [3, 2, 1]], label[:700], 0.28, max_zoom_out=3.9))
 
     pixels = read(data / "landsat8_fullframe_150m/LC81070352015122LGN00_B2B3B4.tif", (3, 2, 1))[780:]
     inside = pixels.min(2) > 0
@@ -106,7 +106,7 @@ def sources(data: Path) -> list[Source]:
     )
     clear.append(("lake_shore", read(shared / "sentinel2_lake_shore_12band.tif", (4, 3, 2)) / 1e4, 0.02))
     clear.append(("canberra", read(shared / "landsat5_canberra_lake_nbar_6band.tif", (3, 2, 1)) / 1e4, 0.03))
-    clear.append(("salt_lake", read(shared / "landsat7_great_salt_lake_7band.tif", (3, 2, 1))[:, :512] / 255, 0.05))
+    clear.append(("salt_lake", read(shared / "landsat7_great_salt_lake_7band.tif", (3, 2, 1))[:, :512] / 255, 0.07))
     clear.append(
         ("carolina", read(data / "large_s2l1c_8bit/s2b_l1c_2018-10-13_8band_uint8.tif", (4, 3, 2))[:700] / 255, 0.06)
     )
@@ -133,7 +133,7 @@ def add_clouds(rng: np.random.Generator, pixels: np.ndarray, label: np.ndarray) 
     """Paint synthetic clouds and their shadows, in place."""
     size = len(pixels)
     field = fractal(rng, size, rng.uniform(1.0, 2.2))
-    level = np.quantile(field, rng.uniform(0.35, 0.985))
+    level = np.quantile(field, rng.uniform(0.02, 0.985))
     alpha = np.clip((field - level) / rng.uniform(0.02, 0.2), 0, 1)
     alpha = alpha * alpha * (3 - 2 * alpha)
     shift = rng.integers(-16, 17, 2)
@@ -166,7 +166,7 @@ def sample(rng: np.random.Generator, source: Source) -> tuple[np.ndarray, np.nda
     if source.clear and rng.random() < 0.5:
         add_clouds(rng, pixels, label)
     pixels = recalibrate(rng, pixels)
-    if rng.random() < 0.15:  # a wedge of missing pixels
+    if rng.random() < 0.25:  # a wedge of missing pixels
         slope, cut = rng.normal(), rng.uniform(0, CROP)
         outside |= np.arange(CROP)[:, None] < cut + slope * np.arange(CROP)[None] - CROP / 2
     pixels[outside] = 0
@@ -183,8 +183,8 @@ def recalibrate(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
         low = rng.uniform(-0.02, 0.07) + rng.normal(0, 0.01, 3)
         high = np.exp(rng.uniform(np.log(0.42), np.log(1.1))) * np.exp(rng.normal(0, 0.05, 3))
         pixels = np.clip((pixels - low) / (high - low), 0, 1) ** np.exp(rng.uniform(-0.35, 0.25))
-    if rng.random() < 0.35:  # bands that saturate, each at its own level (Landsat 5: blue at 0.39, red at 0.70)
-        pixels = np.minimum(pixels, np.exp(rng.uniform(np.log(0.3), 0, 3)))
+    if rng.random() < 0.25:  # bands that saturate, each at its own level (Landsat 5: blue at 0.39, red at 0.70)
+        pixels = np.minimum(pixels, rng.uniform((0.6, 0.6, 0.36), 1.0))
     if rng.random() < 0.2:  # detectors that disagree
         pixels = pixels * (1 + rng.normal(0, 0.02, (1, CROP, 1)))
     if rng.random() < 0.2:  # bands that do not quite lie on each other
