@@ -9,6 +9,8 @@ from typing import Any
 
 from hal.errors import HalError
 
+MAX_TEXT = 4096
+
 
 class DriverOptions(HalError, ValueError):
     """An option that a driver cannot use."""
@@ -58,10 +60,12 @@ class Options:
         return value
 
     def text(self, name: str, default: str | None = None) -> str:
-        """A string of at most 4096 characters."""
+        """A string of at most MAX_TEXT characters."""
         value = self._get(name, default)
-        if not isinstance(value, str) or len(value) > 4096:
+        if not isinstance(value, str):
             raise DriverOptions(name, f"{self._driver} needs a string, got {type(value).__name__}")
+        if len(value) > MAX_TEXT:
+            raise DriverOptions(name, f"{self._driver} takes at most {MAX_TEXT} characters, got {len(value)}")
         return value
 
     def strings(self, name: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:

@@ -71,6 +71,8 @@ def parse_record(text: str, kind: type[Record], name: str) -> Record:
         shown = lines[line - 1] if 0 < line <= len(lines) else ""
         reason = re.sub(r" \(at .*\)$", "", str(error))
         raise ConfigError(name, line, f"not valid TOML: {reason}", shown) from error
+    except ValueError as error:  # a number of thousands of digits
+        raise ConfigError(name, 0, f"not valid TOML: {str(error).split(':')[0]}") from error
     except RecursionError as error:
         raise ConfigError(name, 0, "nested too deeply") from error
     try:
@@ -173,7 +175,7 @@ def _locate(text: str, path: list[str | int]) -> tuple[int, str]:
             here = [*table, *_names(found[1])]
         else:
             continue
-        if here == path:
+        if path and here[: len(path)] == path:
             return number, line
         if here == path[: len(here)] and len(here) > best_depth:
             best, best_depth = (number, line), len(here)
