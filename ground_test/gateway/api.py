@@ -88,7 +88,7 @@ class Api:
             case ["conformance"]:
                 return HttpAnswer(200, pages.conformance())
             case ["status"]:
-                return HttpAnswer(200, self._board.shown())
+                return HttpAnswer(200, {**self._board.shown(), "time_s": self._clock.mission_s()})
             case ["products"]:
                 return HttpAnswer(200, pages.products())
             case ["products", name] if name in self._manifests:
@@ -224,9 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._answer(_error(411, "length_required", "a body states its length"))
             return
-        if int(length) > MAX_BODY_BYTES:
+        if len(length) > 12 or int(length) > MAX_BODY_BYTES:
             self.close_connection = True
-            self._answer(_error(413, "too_large", f"{length} bytes where at most {MAX_BODY_BYTES} are taken"))
+            self._answer(_error(413, "too_large", f"at most {MAX_BODY_BYTES} bytes are taken"))
             return
         body = self.rfile.read(int(length))
         self._do(lambda: self.server.api.post(self._base(), self._path(), dict(self.headers.items()), body))

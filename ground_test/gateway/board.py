@@ -66,7 +66,6 @@ class Board:
         """As the API answers GET /status."""
         with self._lock:
             return {
-                "time_s": self._time_s,
                 "contact": self._open,
                 "contacts": [
                     {

@@ -96,7 +96,9 @@ def _register_keys(commands: Subcommands) -> None:
     make.add_argument("--key", type=Path, required=True, metavar="FILE.pub", help="the tenant's signing key")
     make.add_argument("--reader", type=Path, required=True, metavar="FILE.pub", help="X25519: who may read the answers")
     make.add_argument("--app", action="append", required=True, metavar="NAME")
-    make.add_argument("--box", action="append", required=True, metavar="W,S,E,N", help="degrees")
+    make.add_argument(
+        "--box", action="append", required=True, nargs=4, type=float, metavar=("W", "S", "E", "N"), help="degrees"
+    )
     make.add_argument("--job-bytes", type=int, default=1_000_000)
     make.add_argument("--day-bytes", type=int, default=10_000_000)
     make.add_argument("--days", type=int, default=30, help="valid from now")
@@ -267,11 +269,10 @@ def _shown(grant: Grant) -> dict[str, Any]:
     }
 
 
-def _box(text: str) -> Box:
-    try:
-        west, south, east, north = (round(float(part) * 1e7) for part in text.split(","))
-    except ValueError as error:
-        raise OrderInvalid("--box", f"`{text}` is not west,south,east,north in degrees") from error
+def _box(edges: list[float]) -> Box:
+    if not all(abs(edge) <= 180.0 for edge in edges):  # also false for NaN
+        raise OrderInvalid("--box", f"{edges} is not west, south, east, north in degrees")
+    west, south, east, north = (round(edge * 1e7) for edge in edges)
     return Box(west, south, east, north)
 
 
