@@ -124,7 +124,8 @@ def _text(product: Product, checked: bool) -> str:
     lines = [
         (
             f"{header.application} {header.application_version}  {header.width} x {header.height} pixels"
-            f"  {header.sensor} {header.radiometry}{'' if header.calibrated else ' uncalibrated'}  {said['start']}"
+            f"  {header.sensor} {header.radiometry}{'' if header.calibrated else ' uncalibrated'}"
+            f"  {said['start'] or 'time not known'}"
         ),
         (
             f"{finding}: {product.counts[header.finding_class]} pixels ({share:.1f} % of those answered) in"
