@@ -69,7 +69,7 @@ setup(
         "tiff": ["imagecodecs>=2023.1"],
         "ground": GROUND,
         "test": TEST,
-        "train": ["torch<2.14", "onnx>=1.16"],
+        "train": ["torch<2.14", "onnx>=1.16", "onnxruntime>=1.18", "rasterio>=1.3"],
     },
     entry_points={
         "console_scripts": ["swath = flight.cli:main", "swath-ground = ground_test.cli:main"],
