@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,6 +24,7 @@ from hal.shared_clock import SharedClockMaster
 from payload_models.loader import applications
 
 MAX_SPEED = 2000.0
+HOST, USUAL_PORT = "127.0.0.1", 8080
 GATEWAY_READY = "url"  # file that the gateway writes its address to
 
 
@@ -31,7 +33,7 @@ def register(commands: Subcommands) -> None:
     fly = commands.add_parser("fly", help="the demonstration mission: gateway and one simulated satellite")
     fly.add_argument("--out", type=Path, default=Path("out/fly"), metavar="DIR", help="default out/fly")
     fly.add_argument("--speed", type=_speed, metavar="N", help="mission seconds per second; default: adapted")
-    fly.add_argument("--port", type=int, default=0, help="of the gateway; default 0 picks a free one")
+    fly.add_argument("--port", type=int, help="of the gateway, 0 picks a free one; default: 8080, a free one if taken")
     fly.add_argument("--mission", type=Path, default=BUILT_IN, metavar="DIR", help="folder with a mission.toml")
     fly.add_argument("--json", action="store_true", help="one JSON object on stdout")
     fly.set_defaults(run=run_fly)
@@ -83,6 +85,7 @@ def _fly(arguments: argparse.Namespace, mission: Mission, workspace: Workspace) 
             "speed": arguments.speed or "adapted",
         },
         "orders": rows,
+        "downlink": {"frames": flight.counts.get("frames", 0), "bytes": flight.counts.get("frame_bytes", 0)},
         "out": str(workspace.root),
     }
 
@@ -99,12 +102,25 @@ def _start(
         "gateway",
         "ground_test.cli",
         [
-            *("gateway", str(workspace.gateway_config), "--port", str(arguments.port)),
+            *("gateway", str(workspace.gateway_config), "--port", str(_port(arguments.port))),
             *("--url-file", str(workspace.root / "gateway" / GATEWAY_READY)),
         ],
     )
     processes.start("satellite", "flight.cli", ["fly", str(workspace.satellite_config)])
     return FirstFlight(mission, workspace, processes, clock, arguments.speed, os.urandom)
+
+
+def _port(asked: int | None) -> int:
+    """What was asked for; else the usual one, as long as nobody has it: the demonstration is no reason to fail."""
+    if asked is not None:
+        return asked
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, USUAL_PORT))
+        except OSError:
+            return 0
+    return USUAL_PORT
 
 
 def _url(workspace: Workspace) -> str | None:

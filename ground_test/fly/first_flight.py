@@ -87,6 +87,7 @@ class FirstFlight:
         self._answered_s = clock.host_s()
         self.heard = False
         self.contact: str | None = None
+        self.counts: dict[str, int] = {}  # of the gateway: frames, packets by kind
 
     def wait_for_gateway(self, url_file: Callable[[], str | None]) -> None:
         """Until the gateway answers. url_file: its address, once it is known. Raises ProcessFailed."""
@@ -185,7 +186,8 @@ class FirstFlight:
 
     def _ask(self) -> None:
         status = self._gateway.get("/status")
-        self.heard = bool(status["counts"].get("frames"))
+        self.counts = status["counts"]
+        self.heard = bool(self.counts.get("frames"))
         self.contact = status["contact"]
         for placed in self.placed:
             if placed.id is None or placed.over:
