@@ -3,6 +3,7 @@
 Three files in one folder. `row.bin` keeps the scores of the tiles of the row in work, `classes.bin` the class
 rows that are final, `state.bin` the stitcher and the counters after the last whole row. `state.bin` is replaced
 atomically and says how much of the others counts, so a kill between any two writes loses at most one tile's work.
+Nothing is forced to the medium: after a power cut, whatever does not match its CRC-32C is work to be done again.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from bindings.crc import crc32c
 from flight.pipeline.errors import PipelineError
 from flight.services import cbor
 
-TILE_HEADER = struct.Struct("<4sIIIIII")  # magic, tile row, tile column, classes, side, screened, CRC-32C of scores
-TILE_MAGIC = b"SWT1"
-STATE_MAGIC = b"SWK1"
+TILE_HEADER = struct.Struct("<4sIIIII")  # magic, tile row, tile column, classes, side, CRC-32C of scores
+TILE_MAGIC = b"SWT2"
+STATE_MAGIC = b"SWK2"
 MAX_STATE_BYTES = 1 << 28
+READ_BYTES = 1 << 20
 
 
 class CheckpointUnusable(PipelineError, OSError):
@@ -49,7 +51,7 @@ class Checkpoint:
             self._classes.truncate(self.class_rows_kept * width)
             self._row = (folder / "row.bin").open("ab+", buffering=0)
             if self._state is None:
-                self._replace_state(0, None)
+                self._replace_state(0, 0, None)
         except OSError as error:
             raise CheckpointUnusable(str(folder), error.strerror or str(error)) from error
 
@@ -74,40 +76,37 @@ class Checkpoint:
             raise CheckpointUnusable(str(self._folder), "classes.bin is shorter than it was")
         return np.frombuffer(octets, dtype=np.uint8).reshape(count, self._width)
 
-    def save_tile(self, row: int, column: int, scores: NDArray[np.float32] | None) -> None:
-        """Keep one tile's scores (classes, side, side), or that it was screened out."""
-        octets = b"" if scores is None else np.ascontiguousarray(scores).tobytes()
-        classes, side = (0, 0) if scores is None else (scores.shape[0], scores.shape[1])
-        header = TILE_HEADER.pack(TILE_MAGIC, row, column, classes, side, scores is None, crc32c(octets))
-        self._write(self._row, header + octets)
+    def save_tile(self, row: int, column: int, scores: NDArray[np.float32]) -> None:
+        """Keep one tile's scores (classes, side, side)."""
+        octets = np.ascontiguousarray(scores).tobytes()
+        classes, side = scores.shape[:2]
+        self._write(self._row, TILE_HEADER.pack(TILE_MAGIC, row, column, classes, side, crc32c(octets)) + octets)
 
-    def tiles(self, row: int, classes: int, side: int) -> dict[int, NDArray[np.float32] | None]:
-        """Kept tiles of one tile row by column; None for a screened one. A torn tail is left out and cut off."""
-        kept: dict[int, NDArray[np.float32] | None] = {}
+    def tiles(self, row: int, classes: int, side: int) -> dict[int, NDArray[np.float32]]:
+        """Kept tiles of one tile row by column. A torn tail is left out and cut off."""
+        kept: dict[int, NDArray[np.float32]] = {}
         size = classes * side * side * 4
         position = 0
         while True:
-            header = os.pread(self._row.fileno(), TILE_HEADER.size, position)
-            if len(header) < TILE_HEADER.size:
+            record = os.pread(self._row.fileno(), TILE_HEADER.size + size, position)
+            if len(record) < TILE_HEADER.size + size:
                 break
-            magic, tile_row, column, tile_classes, tile_side, screened, crc = TILE_HEADER.unpack(header)
-            length = 0 if screened else size
-            shape_fits = screened or (tile_classes, tile_side) == (classes, side)
-            octets = os.pread(self._row.fileno(), length, position + TILE_HEADER.size)
-            if magic != TILE_MAGIC or not shape_fits or len(octets) != length or crc32c(octets) != crc:
+            magic, tile_row, column, tile_classes, tile_side, crc = TILE_HEADER.unpack_from(record)
+            octets = record[TILE_HEADER.size :]
+            if magic != TILE_MAGIC or (tile_classes, tile_side) != (classes, side) or crc32c(octets) != crc:
                 break
             if tile_row == row:
-                scores = np.frombuffer(octets, dtype=np.float32).reshape(classes, side, side)
-                kept[column] = None if screened else scores.copy()
-            position += TILE_HEADER.size + length
+                kept[column] = np.frombuffer(octets, dtype=np.float32).reshape(classes, side, side).copy()
+            position += len(record)
         self._row.truncate(position)
         return kept
 
     def save_row(self, engine_state: dict[str, object], rows: NDArray[np.uint8]) -> None:
         """A tile row is whole: append its final class rows, then replace the state, then forget its tiles."""
-        self._write(self._classes, rows.tobytes())
+        octets = rows.tobytes()
+        self._write(self._classes, octets)
         try:
-            self._replace_state(self.class_rows_kept + rows.shape[0], engine_state)
+            self._replace_state(self.class_rows_kept + rows.shape[0], crc32c(octets, self._crc), engine_state)
             self._row.truncate(0)
         except OSError as error:
             raise CheckpointUnusable(str(self._folder), error.strerror or str(error)) from error
@@ -116,8 +115,14 @@ class Checkpoint:
         self._classes.close()
         self._row.close()
 
-    def _replace_state(self, rows: int, engine_state: dict[str, object] | None) -> None:
-        state: dict[str, object] = {"digest": self._digest, "rows": rows, "engine": engine_state}
+    @property
+    def _crc(self) -> int:
+        """CRC-32C of the class rows that are kept."""
+        crc = self._state["crc"] if self._state is not None else 0
+        return crc if isinstance(crc, int) else 0
+
+    def _replace_state(self, rows: int, crc: int, engine_state: dict[str, object] | None) -> None:
+        state: dict[str, object] = {"digest": self._digest, "rows": rows, "crc": crc, "engine": engine_state}
         body = cbor.encode(state)
         temporary = self._folder / "state.new"
         temporary.write_bytes(STATE_MAGIC + crc32c(body).to_bytes(4, "little") + body)
@@ -138,13 +143,27 @@ class Checkpoint:
             return None
         octets = path.read_bytes()
         body = octets[8:]
-        if octets[:4] != STATE_MAGIC or crc32c(body) != int.from_bytes(octets[4:8], "little"):
+        if not body or octets[:4] != STATE_MAGIC or crc32c(body) != int.from_bytes(octets[4:8], "little"):
             return None
-        state = cbor.decode(body, max_bytes=MAX_STATE_BYTES)
+        try:
+            state = cbor.decode(body, max_bytes=MAX_STATE_BYTES)
+        except cbor.CborError:
+            return None
         if not isinstance(state, dict) or state.get("digest") != self._digest:
             return None
-        classes = self._folder / "classes.bin"
-        rows = state.get("rows")
-        if not isinstance(rows, int) or not classes.exists() or classes.stat().st_size < rows * self._width:
+        rows, crc = state.get("rows"), state.get("crc")
+        if not isinstance(rows, int) or crc != _crc_of(self._folder / "classes.bin", rows * self._width):
             return None
         return state
+
+
+def _crc_of(path: Path, size: int) -> int | None:
+    """CRC-32C of the first `size` octets of a file; None when it is shorter or absent."""
+    crc, left = 0, size
+    try:
+        with path.open("rb") as stream:
+            while left and (block := stream.read(min(left, READ_BYTES))):
+                crc, left = crc32c(block, crc), left - len(block)
+    except FileNotFoundError:
+        return None
+    return None if left else crc

@@ -111,7 +111,7 @@ class Engine:
         self._open = np.zeros((0, grid.width), dtype=np.bool_)  # pixels of the row in work that get an answer
         self._asked: NDArray[np.bool_] | None = None  # where the tile row's pixels lie in the area
         self._out = np.zeros((0, grid.width), dtype=np.uint8)
-        self._kept: dict[int, NDArray[np.float32] | None] = {}
+        self._kept: dict[int, NDArray[np.float32]] = {}
         if checkpoint is not None and checkpoint.engine_state is not None:
             self._restore(checkpoint.engine_state)
 
