@@ -56,6 +56,6 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks pixels --json
 
 clean:
-	rm -rf build dist *.egg-info out .venv .venv-310 .venv-peers .aarch64 .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info out .venv .venv-310 .venv-peers .aarch64 .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find $(PACKAGES) tests -name '__pycache__' -prune -exec rm -rf {} +
 	rm -f bindings/_swath.c bindings/_swath*.so
