@@ -46,7 +46,6 @@ setup(
         "flight": ["py.typed", "executive/*.toml"],
         "ground_test": ["py.typed", "gateway/*.json"],
     },
-    setup_requires=["cffi>=2.0"],
     cffi_modules=["bindings/build.py:ffi"],
     install_requires=[
         "cbor2>=5.6",
