@@ -1,7 +1,7 @@
 """From a file that came down to a product that anybody can open: decrypted, verified, checked, exported, receipted.
 
-Nothing is believed before the seal holds under a satellite's key and the content is what its counts say. Taking the
-same file again, also after a restart, writes the same files and queues the same receipt.
+Nothing is believed before the seal holds under a satellite's key and the content is what its counts say. A file that
+is told again, as after a restart, changes nothing; one whose taking was cut short is taken from its beginning.
 """
 
 from __future__ import annotations
@@ -20,16 +20,13 @@ from flight.agent.job import Job
 from flight.agent.keys import SigningKey
 from flight.agent.receipt import PRODUCT_ID_BYTES, Receipt
 from flight.agent.release import MAX_PRODUCT_BYTES, product_name
-from flight.link.apids import Apid
 from flight.product.container import Product, open_container
 from flight.product.envelope import decrypt
 from flight.product.export import Exported, export_all, possible_kinds
 from flight.product.export.files import make_folder, whole_file
 from ground_test.gateway.errors import ReceptionFailed
 from ground_test.gateway.stac import write_item
-from ground_test.gateway.store import GatewayStore, OrderRow, StatusRow
-
-COMPLETED = "completed"
+from ground_test.gateway.store import GatewayStore, OrderRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +45,17 @@ class Reception:
         self._store, self._keys, self._products, self._stac = store, keys, products, stac
 
     def take(self, name: str, path: Path, time_s: float, host_s: float) -> str:
-        """Take the file called `name` that lies at `path`, received at that mission and host time; the product's stem.
+        """Take the file called `name` that lies at `path`, received at that mission and host time; it goes when taken.
+
+        Returns the stem of the files written, or `name` when the product was here already.
 
         Raises ReceptionFailed, ProductError or OSError; then nothing was receipted.
         """
-        octets = _read(name, path)
         product_id = _product_id(name)
+        if self._store.has_product(product_id):
+            path.unlink(missing_ok=True)
+            return name
+        octets = _read(name, path)
         container = decrypt(octets, self._keys.reading)
         if hashlib.sha256(container).digest()[:PRODUCT_ID_BYTES] != product_id:
             raise ReceptionFailed(name, "its name is not the hash of its content")
@@ -61,15 +63,13 @@ class Reception:
         product.check_content()
         order = self._order(name, product, len(octets))
         stem = f"{order.application}-{order.id.hex()[:8]}"
-        if not self._store.has_product(product_id):
-            files = self._write(stem, container, product, time_s)
-            content = {**_summary(product), "stem": stem, "sent_bytes": len(octets), "files": files}
-            self._store.add_product(product_id, order.id, time_s, host_s, content)
-        self._store.add_status(order.id, StatusRow(time_s, COMPLETED, 0, 0))
-        receipt = Receipt(product_id, hashlib.sha256(octets).digest()).encode()
+        files = self._write(stem, container, product, time_s)
+        content = {**_summary(product), "stem": stem, "sent_bytes": len(octets), "files": files}
         ground = self._keys.ground
+        receipt = Receipt(product_id, hashlib.sha256(octets).digest()).encode()
         signed = cose.sign1(receipt, ground.private, ground.key_id, cose.aad(cose.Purpose.RECEIPT))
-        self._store.queue(order.id, Apid.RECEIPT, signed)
+        self._store.take_product(product_id, order.id, time_s, host_s, content, signed)
+        path.unlink(missing_ok=True)  # all that is needed of it is in the products and the store
         return stem
 
     def _order(self, name: str, product: Product, size: int) -> OrderRow:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flight.agent.orbit import Station as StationPlace
+from flight.agent.release import MAX_PRODUCT_BYTES
 from flight.link.apids import Apid
 from flight.link.cfdp.receiver import CompletedFile, Receiver
 from flight.link.cfdp.reception import ReceiverConfig
@@ -26,6 +27,7 @@ from hal.navigation.orbit import driver as navigation_driver
 
 MAX_DATAGRAM = 4096
 FRAMES_PER_STEP = 256
+MAX_RECEIVING_BYTES = 128 << 20
 SATELLITE_ENTITY = 256  # a satellite's CFDP entity is its spacecraft number and this
 
 
@@ -58,7 +60,12 @@ class Station:
         }
         self._plan = ContactPlan(places, navigation.at)
         receiver = Receiver(
-            ReceiverConfig(nak_timer_s=link.nak_timer_s, finish_timer_s=link.nak_timer_s),
+            ReceiverConfig(
+                max_file_bytes=MAX_PRODUCT_BYTES,
+                max_total_bytes=MAX_RECEIVING_BYTES,
+                nak_timer_s=link.nak_timer_s,
+                finish_timer_s=link.nak_timer_s,
+            ),
             link.entity,
             FolderStore(files),
             clock.mission_s(),

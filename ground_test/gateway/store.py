@@ -33,7 +33,8 @@ CREATE TABLE IF NOT EXISTS products(
 CREATE INDEX IF NOT EXISTS statuses_of ON statuses(order_id, number);
 CREATE INDEX IF NOT EXISTS products_of ON products(order_id);
 """
-ENDED = ("completed", "failed", "rejected", "expired", "cancelled")
+COMPLETED = "completed"
+ENDED = (COMPLETED, "failed", "rejected", "expired", "cancelled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +121,8 @@ class GatewayStore:
     def add_status(self, order_id: bytes, status: StatusRow) -> bool:
         """Go on with an order's history. What ended does not begin again, what is known is not repeated: False."""
         with self._transaction() as base:
-            newest = base.execute(
-                "SELECT code FROM statuses WHERE order_id=? ORDER BY number DESC LIMIT 1", (order_id,)
-            ).fetchone()
-            if newest is not None and newest[0] in ENDED and status.code != newest[0]:
+            newest = _newest_code(base, order_id)
+            if newest in ENDED and status.code != newest:
                 return False
             return _add_status(base, order_id, status)
 
@@ -133,13 +132,6 @@ class GatewayStore:
         return [StatusRow(*row) for row in rows]
 
     # --- uplink ------------------------------------------------------------------------------------------------------
-
-    def queue(self, subject: bytes, apid: int, octets: bytes, after: bytes | None = None) -> None:
-        with self._transaction() as base:
-            base.execute(
-                "INSERT OR IGNORE INTO uplink(subject,apid,octets,after) VALUES(?,?,?,?)",
-                (subject, apid, octets, after),
-            )
 
     def unanswered(self) -> list[UplinkRow]:
         """Items that may go up now, oldest first: what waits for a grant's answer is left out."""
@@ -204,12 +196,30 @@ class GatewayStore:
         rows = self._rows("SELECT content,time_s,host_s FROM alerts WHERE order_id=?", (order_id,))
         return {**json.loads(rows[0][0]), "received_s": rows[0][1], "received_host_s": rows[0][2]} if rows else None
 
-    def add_product(
-        self, product_id: bytes, order_id: bytes, time_s: float, host_s: float, content: dict[str, Any]
+    def take_product(
+        self,
+        product_id: bytes,
+        order_id: bytes,
+        time_s: float,
+        host_s: float,
+        content: dict[str, Any],
+        receipt: bytes,
     ) -> bool:
+        """A product is on the ground: it, the order's completion and the receipt that goes up, together or not at all.
+
+        False when it was there already.
+        """
         with self._transaction() as base:
             row = (product_id, order_id, time_s, host_s, json.dumps(content))
-            return bool(base.execute("INSERT OR IGNORE INTO products VALUES(?,?,?,?,?)", row).rowcount)
+            if not base.execute("INSERT OR IGNORE INTO products VALUES(?,?,?,?,?)", row).rowcount:
+                return False
+            if _newest_code(base, order_id) not in ENDED:
+                _add_status(base, order_id, StatusRow(time_s, COMPLETED, 0, 0))
+            base.execute(
+                "INSERT OR IGNORE INTO uplink(subject,apid,octets) VALUES(?,?,?)",
+                (order_id, int(Apid.RECEIPT), receipt),
+            )
+            return True
 
     def products(self, order_id: bytes) -> list[dict[str, Any]]:
         """content of each product of an order, with `id` and the times it was received at."""
@@ -242,6 +252,12 @@ class GatewayStore:
 
 def _order(row: Any) -> OrderRow:
     return OrderRow(row[0], row[1], row[2], row[3], row[4], json.loads(row[5]), row[6])
+
+
+def _newest_code(base: sqlite3.Connection, order_id: bytes) -> str | None:
+    found = base.execute("SELECT code FROM statuses WHERE order_id=? ORDER BY number DESC LIMIT 1", (order_id,))
+    row = found.fetchone()
+    return None if row is None else str(row[0])
 
 
 def _add_status(base: sqlite3.Connection, order_id: bytes, status: StatusRow) -> bool:

@@ -60,6 +60,7 @@ def test_a_product_becomes_files_an_item_a_history_and_a_receipt(store, tmp_path
     assert {file["kind"] for file in product["files"]} == {"product", "geojson", "geotiff", "png", "stac"}
     assert all(Path(file["path"]).stat().st_size == file["bytes"] for file in product["files"])
     assert store.statuses(order.id)[-1].code == "completed"
+    assert not (tmp_path / sent.name).exists()
     (item,) = store.unanswered()
     receipt = Receipt.decode(verified_receipt(item.octets))
     assert (item.apid, receipt.sha256) == (Apid.RECEIPT, hashlib.sha256(sent.octets).digest())
@@ -84,6 +85,18 @@ def test_taking_it_again_changes_no_file_and_queues_no_second_receipt(store, tmp
     receive(reception(store, tmp_path), tmp_path, sent)
     assert (files_of(tmp_path / "products"), files_of(tmp_path / "stac"), store.statuses(order.id)) == before
     assert len(store.unanswered()) == 1
+    assert len(store.products(order.id)) == 1
+
+
+def test_a_taking_that_was_cut_short_is_taken_from_its_beginning(store, tmp_path, monkeypatch):
+    order, sent = taken(store, a_job()), a_product(a_job())
+    with monkeypatch.context() as power, pytest.raises(OSError, match="cut"):
+        power.setattr(store, "take_product", lambda *_: (_ for _ in ()).throw(OSError("cut")))
+        receive(reception(store, tmp_path), tmp_path, sent)
+    assert store.products(order.id) == []
+    half = files_of(tmp_path / "products")
+    receive(reception(store, tmp_path), tmp_path, sent)
+    assert files_of(tmp_path / "products") == half
     assert len(store.products(order.id)) == 1
 
 

@@ -82,11 +82,11 @@ def test_everything_is_there_after_a_restart(tmp_path):
     order = taken(first, a_job())
     first.answer(order.grant.id, Apid.GRANT)
     first.add_status(order.id, row("accepted", JobState.RECEIVED))
-    first.add_product(b"p" * 16, order.id, NOW + 9, 3.5, {"stem": "water-1"})
+    first.take_product(b"p" * 16, order.id, NOW + 9, 3.5, {"stem": "water-1"}, b"receipt")
     first.close()
     second = GatewayStore(tmp_path / "a.sqlite")
-    assert [item.octets for item in second.unanswered()] == [order.signed_job]
-    assert [each.code for each in second.statuses(order.id)] == ["received", "accepted"]
+    assert [item.octets for item in second.unanswered()] == [order.signed_job, b"receipt"]
+    assert [each.code for each in second.statuses(order.id)] == ["received", "accepted", "completed"]
     assert second.products(order.id)[0]["received_s"] == NOW + 9
     assert second.order(order.id).request == order.request
     second.close()
@@ -121,3 +121,16 @@ def test_orders_waiting_under_a_grant_are_those_not_answered(store):
     first, second = taken(store, a_job(1), grant), taken(store, a_job(2), grant)
     store.answer(first.id, Apid.JOB)
     assert store.waiting_under(grant.id) == [second.id]
+
+
+def test_a_product_its_completion_and_its_receipt_are_there_together_and_once(store):
+    order = taken(store, a_job())
+    store.answer(order.grant.id, Apid.GRANT)
+    store.answer(order.id, Apid.JOB)
+    assert store.take_product(b"p" * 16, order.id, NOW, 0.0, {}, b"receipt")
+    assert not store.take_product(b"p" * 16, order.id, NOW + 5, 1.0, {}, b"another")
+    assert [item.octets for item in store.unanswered()] == [b"receipt"]
+    assert [each.code for each in store.statuses(order.id)] == ["received", "completed"]
+    with pytest.raises(TypeError):
+        store.take_product(b"q" * 16, order.id, NOW, 0.0, {"not": object()}, b"receipt")
+    assert not store.has_product(b"q" * 16)
