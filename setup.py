@@ -5,7 +5,11 @@ from __future__ import annotations
 from setuptools import find_packages, setup
 
 PACKAGES = ("bindings", "hal", "payload_models", "flight", "ground_test")
-GROUND = ["stapi-pydantic>=0.0.1", "pystac>=1.12", "rich>=13"]  # 0.0.1 is the last stapi-pydantic for Python 3.10
+GROUND = [
+    "stapi-pydantic>=0.1; python_version >= '3.11'",  # none works on 3.10, and only tests need it
+    "pystac>=1.12",
+    "rich>=13",
+]
 TEST = [
     "hypothesis>=6.100",
     "import-linter>=2.1",
