@@ -36,6 +36,7 @@ from flight.link.errors import LinkError
 from flight.link.packet import SequenceCounters, SpacePacket
 from flight.link.tc_frame import TcFramer
 from flight.link.tm_frame import TmDeframer
+from flight.pipeline.checkpoint import TILE_MAGIC
 from flight.product.container import Product, open_container
 from flight.product.envelope import decrypt
 from hal.datagram import DatagramSocket
@@ -268,7 +269,7 @@ class Flown:
         """Tiles of the job that the payload process has kept so far, by what lies in its folder."""
         done = 0
         for row in (self.folder / "run" / "work").glob("*/row.bin"):
-            done += row.read_bytes().count(b"SWT1")
+            done += row.read_bytes().count(TILE_MAGIC)
         return done
 
     # --- link ------------------------------------------------------------------------------------------------------
