@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TextIO
 
@@ -32,7 +33,8 @@ class Progress:
         )
         text = f"T+{_clock_text(flight.elapsed_s)}  x{flight.speed:<4.0f} {' | '.join(now)}"
         if self._redraws:
-            print(_CLEAR + text[:200], end="", file=self._stream, flush=True)
+            width = shutil.get_terminal_size((120, 24)).columns - 1  # a line that wraps cannot be redrawn
+            print(_CLEAR + text[:width], end="", file=self._stream, flush=True)
             self._drawn = True
         elif now != self._said:
             self._said = now

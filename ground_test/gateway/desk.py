@@ -65,10 +65,14 @@ class Desk:
 
     def take(self, packet: SpacePacket, now_s: float, host_s: float) -> None:
         """One packet from the satellite. Never raises for what is in it: nonsense is counted and shown."""
-        kind = str(packet.apid)
         try:
-            kind = Apid(packet.apid).name.lower()
-            match packet.apid:
+            kind = Apid(packet.apid)
+        except ValueError:
+            self._board.count("unknown_apid")
+            return
+        name = kind.name.lower()
+        try:
+            match kind:
                 case Apid.TELEMETRY:
                     self._board.telemetry(packet.payload)
                 case Apid.EVENT:
@@ -79,11 +83,9 @@ class Desk:
                     self._alert(packet.payload, now_s, host_s)
                 case Apid.CFDP:
                     self._replies.extend(self._receiver.receive(packet.payload, now_s))
-            self._board.count(kind)
+            self._board.count(name)
         except SwathError as error:
-            self._board.refuse(kind, error)
-        except ValueError:
-            self._board.count("unknown_apid")
+            self._board.refuse(name, error)
 
     def contact(self, open_: bool, now_s: float) -> None:
         """A contact began, goes on or ended."""

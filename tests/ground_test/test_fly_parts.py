@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +17,7 @@ from ground_test.cli import main
 from ground_test.fly.errors import MissionMissing, OutputBusy, OutputRefused, ProcessFailed
 from ground_test.fly.mission import BUILT_IN, load_mission
 from ground_test.fly.processes import Processes
+from ground_test.fly.progress import Progress
 from ground_test.fly.report import OrderResult, missing, row, table
 from ground_test.fly.timeline import Timeline
 from ground_test.fly.workspace import MARK, make_keys, open_workspace, write_configs
@@ -219,3 +222,45 @@ def test_a_scene_without_findings_needs_no_alert(timeline):
     assert missing([row(result(order=order), timeline)]) == ["lake: no alert was heard"]
     empty = {**result().products[0], "regions": 0}
     assert missing([row(result(order=order, products=[empty]), timeline)]) == []
+
+
+class Shown:
+    """What Progress asks of a flight."""
+
+    contact, speed, elapsed_s = None, 12.0, 3725.0
+
+    def __init__(self, status: str) -> None:
+        order = SimpleNamespace(name="lake")
+        self.placed = [SimpleNamespace(order=order, status=status, delivered=status == "delivered")]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_a_line_a_change_where_nothing_can_be_redrawn():
+    stream = io.StringIO()
+    progress = Progress(stream)
+    for status in ("received", "received", "completed", "completed", "delivered"):
+        progress.show(Shown(status))
+    progress.end()
+    assert [line.split("| ")[1] for line in stream.getvalue().splitlines()] == [
+        "lake received",
+        "lake on the ground",
+        "lake delivered",
+    ]
+    assert stream.getvalue().startswith("T+1:02:05  x12")
+
+
+def test_progress_on_a_terminal_is_one_line_that_fits(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "30")
+    stream = Terminal()
+    progress = Progress(stream)
+    for status in ("received", "scheduled"):
+        progress.show(Shown(status))
+    progress.say("gateway gone")
+    drawn = stream.getvalue().split("\r\x1b[K")[1:]
+    assert len(drawn) == 2 and all(len(text.splitlines()[0]) < 30 for text in drawn)
+    assert stream.getvalue().endswith("\ngateway gone\n")
+    assert stream.getvalue().count("\n") == 2
