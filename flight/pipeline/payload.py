@@ -5,7 +5,6 @@ A job that fails is a state with a reason code; the process lives on and takes t
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.control import ForgetOrder, IdleOrder, InferOrder, PayloadOrder, PayloadReport, StripOffer
 from flight.pipeline.engine import Step
 from flight.pipeline.payload_job import ModelShelf, PayloadJob, bound_kept_jobs, forget_job
+from flight.pipeline.peak_memory import peak_rss_mb
 from flight.pipeline.process_errors import CaptureAbsent
 from flight.pipeline.strip_buffer import StripReader
 
@@ -76,11 +76,11 @@ class Payload:
 
     def report(self, incarnation: int) -> PayloadReport:
         """The state, as it goes to the flight process."""
-        peak_rss_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        peak_mb = float(round(peak_rss_mb()))
         job = self._order.job if self._order is not None else None
         if self._job is None:
             return PayloadReport(
-                incarnation=incarnation, state=self._state, job=job, reason=self._reason, peak_rss_mb=float(peak_rss_mb)
+                incarnation=incarnation, state=self._state, job=job, reason=self._reason, peak_rss_mb=peak_mb
             )
         progress = self._job.progress
         return PayloadReport(
@@ -96,7 +96,7 @@ class Payload:
             nodata_pixels=progress.no_answer_pixels,
             confidence=min(1.0, max(0.0, progress.confidence)),
             inference_s=max(0.0, progress.inference_s),
-            peak_rss_mb=float(peak_rss_mb),
+            peak_rss_mb=peak_mb,
             strips=self._strips,
         )
 
