@@ -3,6 +3,7 @@
 #include "decl/codes.h"
 #include "decl/crc.h"
 #include "decl/frame_clock.h"
+#include "decl/lzw.h"
 #include "decl/mask.h"
 #include "decl/regions.h"
 #include "decl/stitch.h"
@@ -247,6 +248,82 @@ static void test_mask(void)
     }
 }
 
+/* Writes codes as wide as the decoder will expect them. */
+typedef struct {
+    uint8_t *octets;
+    size_t bits;
+    uint32_t width, free_code;
+    int fresh;
+} packer;
+
+static void put_code(packer *p, uint32_t code)
+{
+    for (uint32_t bit = p->width; bit-- > 0; p->bits++) {
+        if (p->bits % 8 == 0)
+            p->octets[p->bits / 8] = 0;
+        p->octets[p->bits / 8] |= (uint8_t)((code >> bit & 1u) << (7 - p->bits % 8));
+    }
+    if (code == 256)
+        p->width = 9, p->free_code = 258, p->fresh = 1;
+    else if (p->fresh)
+        p->fresh = 0;
+    else if (p->free_code < 4096 && ++p->free_code)
+        p->width += p->free_code == 511 || p->free_code == 1023 || p->free_code == 2047;
+}
+
+static void test_lzw(void)
+{
+    size_t made = 0, again = 0, full_tables = 0, cut_tables = 0;
+    int32_t at_fault = 0;
+    for (int turn = 0; turn < 300; turn++) {
+        const size_t codes = turn % 10 ? (noise() >> 8) % 300 : 4500;
+        packer p = {.octets = octets(2 * codes + 8), .width = 9, .free_code = 258, .fresh = 1};
+        put_code(&p, 256);
+        for (size_t i = 0; i < codes; i++) { /* any code that the table has, and the one that is just being made */
+            const uint32_t literal = noise() >> 24, strings = p.free_code - 257;
+            const int short_one = p.fresh || noise() >> 31 || turn % 20 == 0;
+            const uint32_t code = short_one ? literal : 258 + (noise() >> 8) % strings;
+            put_code(&p, code < 4096 ? code : 4095);
+        }
+        put_code(&p, 257);
+        full_tables += p.free_code == 4096;
+        const size_t length = (p.bits + 7) / 8;
+        uint8_t *exact = octets(length); /* so that an octet read behind the end is seen */
+        memcpy(exact, p.octets, length);
+        size_t room = 1 << 22;
+        uint8_t *most = octets(room);
+        REQUIRE(sw_lzw_decode(exact, length, most, room, &made, &at_fault) == 0);
+        REQUIRE(made >= codes || made == room);
+        for (int i = 0; i < 40; i++) { /* into less room than there is to fill, to the octet */
+            room = made ? (noise() >> 4) % (i < 20 ? (made < 64 ? made : 64) : made) : 0;
+            uint8_t *out = octets(room);
+            REQUIRE(sw_lzw_decode(exact, length, out, room, &again, &at_fault) == 0 && again == room);
+            REQUIRE(memcmp(out, most, room) == 0);
+            cut_tables += room < made;
+            free(out);
+        }
+        for (int damage = 0; damage < 60; damage++) { /* and any octets at all, the damage left in */
+            exact[noise() % (uint32_t)length] = (uint8_t)(noise() >> 24);
+            const size_t kept = damage % 3 ? length : noise() % (uint32_t)(length + 1);
+            uint8_t *part = octets(kept);
+            memcpy(part, exact, kept);
+            room = (noise() >> 8) % 5000;
+            uint8_t *out = octets(room);
+            const int fault = sw_lzw_decode(part, kept, out, room, &again, &at_fault);
+            REQUIRE(fault >= 0 && fault <= SW_LZW_NO_ENTRY && again <= room);
+            free(out);
+            free(part);
+        }
+        free(exact);
+        free(most);
+        free(p.octets);
+    }
+    REQUIRE(full_tables > 10 && cut_tables > 1000);
+    REQUIRE(sw_lzw_decode(NULL, 0, NULL, 0, &made, &at_fault) == 0 && made == 0);
+    if (SIZE_MAX > UINT32_MAX)
+        REQUIRE(sw_lzw_decode(NULL, 0, NULL, (size_t)UINT32_MAX + 1, &made, &at_fault) == SW_E_ARGUMENT);
+}
+
 static void test_trace(void)
 {
     for (int turn = 0; turn < 200; turn++) {
@@ -401,6 +478,7 @@ int main(void)
     test_stitch();
     test_regions();
     test_mask();
+    test_lzw();
     test_trace();
     test_frame_clock();
     puts("test_core: all functions of the C core hold at their edges");
