@@ -1,7 +1,8 @@
 """TIFF segments back into samples: deflate, LZW, LZMA and the predictors (TIFF 6.0 sections 13, 14; Adobe TechNote 3).
 
-Every decoder is told how many octets it may make: a segment that would grow beyond what its header promises is cut
-there, so that a small file cannot claim a large memory. tifffile alone has no LZW and no floating-point predictor.
+Every decoder is told how many octets it may make, so that a small file cannot claim a large memory; a stream that has
+a check is followed to it, so that damage is an error and not other pixels. tifffile alone has no LZW and no
+floating-point predictor.
 """
 
 from __future__ import annotations
@@ -13,76 +14,69 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bindings.lzw import LzwInvalid, decode_lzw
+
 NONE, LZW, DEFLATE, DEFLATE_OLD, LZMA = 1, 5, 8, 32946, 34925
 OWN_COMPRESSIONS = frozenset({NONE, LZW, DEFLATE, DEFLATE_OLD, LZMA})
+DRAIN_BYTES = 1 << 16  # what follows the wanted octets is only looked at, this much at a time
 
 
 class SegmentCorrupt(ValueError):
     """A segment that does not decode; the reader adds which file and segment."""
 
 
-def decompress(octets: bytes, compression: int, size: int) -> bytes:
-    """At most `size` octets of one segment. Raises SegmentCorrupt."""
+def decompress(octets: bytes, compression: int, size: int, most: int) -> bytes:
+    """The first `size` octets (at least 1) of one segment; fewer when it ends before. Raises SegmentCorrupt.
+
+    most: what the segment may hold at all: a last strip may be written in full though the image has fewer rows.
+    Deflate and LZMA streams are followed to their end, where their check is; octets after it are padding. LZW has none.
+    """
     if compression == NONE:
         return octets[:size]
     if compression in (DEFLATE, DEFLATE_OLD):
         try:
-            return zlib.decompressobj().decompress(octets, size)
+            return _inflate(octets, size, most)
         except zlib.error as error:
             raise SegmentCorrupt(f"deflate: {error}") from error
     if compression == LZMA:
         try:
-            return lzma.LZMADecompressor(memlimit=1 << 27).decompress(octets, size)
+            return _decode_lzma(octets, size, most)
         except (lzma.LZMAError, EOFError) as error:
             raise SegmentCorrupt(f"LZMA: {error}") from error
-    return lzw_decode(octets, size)
+    try:
+        return decode_lzw(octets, size)
+    except LzwInvalid as error:
+        raise SegmentCorrupt(f"LZW: {error.reason}") from error
 
 
-def lzw_decode(octets: bytes, size: int) -> bytes:
-    """TIFF LZW (most significant bit first, widths change one code early), at most `size` octets."""
-    if len(octets) >= 2 and octets[0] == 0 and octets[1] & 1:
-        raise SegmentCorrupt("LZW: the bit-reversed form from before TIFF 6.0")
-    literals: list[bytes] = [bytes((value,)) for value in range(256)] + [b"", b""]
-    table = literals.copy()
-    parts: list[bytes] = []
-    made = bits = held = 0
-    width = 9
-    previous = b""
-    for octet in octets:
-        held = (held << 8) | octet
-        bits += 8
-        if bits < width:
-            continue
-        bits -= width
-        code = held >> bits
-        held &= (1 << bits) - 1
-        if code == 256:
-            table = literals.copy()
-            width, previous = 9, b""
-            continue
-        if code == 257:
-            break
-        if not previous:
-            if code > 257:
-                raise SegmentCorrupt("LZW: the first code is not a literal")
-            entry = table[code]
-        else:
-            if code < len(table):
-                entry = table[code]
-            elif code == len(table):
-                entry = previous + previous[:1]
-            else:
-                raise SegmentCorrupt(f"LZW: code {code} is not in the table")
-            if len(table) < 4096:
-                table.append(previous + entry[:1])
-                if len(table) in (511, 1023, 2047):
-                    width += 1
-        parts.append(entry)
-        previous = entry
-        made += len(entry)
-        if made >= size:
-            break
-    return b"".join(parts)[:size]
+def _inflate(octets: bytes, size: int, most: int) -> bytes:
+    decoder = zlib.decompressobj()
+    wanted = decoder.decompress(octets, size)
+    made = len(wanted)
+    while made >= size and not decoder.eof:
+        more = decoder.decompress(decoder.unconsumed_tail, DRAIN_BYTES)
+        made += len(more)
+        _require_end("deflate", len(more), made, most, decoder.eof)
+    return wanted
+
+
+def _decode_lzma(octets: bytes, size: int, most: int) -> bytes:
+    decoder = lzma.LZMADecompressor(memlimit=1 << 27)
+    wanted = decoder.decompress(octets, size)
+    made = len(wanted)
+    while made >= size and not decoder.eof:
+        more = decoder.decompress(b"", DRAIN_BYTES)
+        made += len(more)
+        _require_end("LZMA", len(more), made, most, decoder.eof)
+    return wanted
+
+
+def _require_end(name: str, more: int, made: int, most: int, ended: bool) -> None:
+    """A stream goes on only within its segment, and as long as it gives something."""
+    if made > most:
+        raise SegmentCorrupt(f"{name}: the stream goes on behind the {most} octets of its strip or tile")
+    if not more and not ended:
+        raise SegmentCorrupt(f"{name}: the stream ends before its check")
 
 
 def samples(

@@ -257,7 +257,7 @@ class TiffRows:
         if self._compression not in tiff_codec.OWN_COMPRESSIONS:
             return self._foreign_segment(packed, index, shape)
         try:
-            octets = tiff_codec.decompress(packed, self._compression, size)
+            octets = tiff_codec.decompress(packed, self._compression, size, self._segment_rows * row_bytes)
         except tiff_codec.SegmentCorrupt as error:
             raise SceneUnreadable(self._path, f"strip or tile {index}: {error}") from error
         if len(octets) < size:

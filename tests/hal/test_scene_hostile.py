@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import lzma
 import struct
@@ -17,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hal.sensor.scene import SceneError, SceneTooLarge, SceneTruncated, SceneUnreadable, open_scene
-from hal.sensor.tiff_codec import SegmentCorrupt, lzw_decode
 
 SHORT, LONG, DOUBLE, ASCII = 3, 4, 12, 2
 NAN = float("nan")
@@ -100,7 +98,8 @@ def test_a_small_strip_cannot_grow_beyond_what_its_header_promises(tmp_path: Pat
     with open_scene(path, sensor="generic") as scene:
         tracemalloc.start()
         try:
-            assert not scene.read_rows(0, 800).any()
+            with pytest.raises(SceneUnreadable, match="goes on"):
+                scene.read_rows(0, 800)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -113,13 +112,6 @@ def test_garbage_in_a_compressed_strip_is_a_scene_error(tmp_path: Path, compress
     path = write(tmp_path, strip_image(64, 64, data or b"\0", compression))
     with open_scene(path, sensor="generic") as scene, pytest.raises((SceneTruncated, SceneUnreadable)):
         scene.read_rows(0, 64)
-
-
-@settings(max_examples=300, deadline=None)
-@given(octets=st.binary(max_size=400), size=st.integers(0, 5000))
-def test_lzw_of_anything_is_at_most_the_size_asked_for_or_corrupt(octets: bytes, size: int) -> None:
-    with contextlib.suppress(SegmentCorrupt):
-        assert len(lzw_decode(octets, size)) <= size
 
 
 def test_a_directory_a_device_and_a_missing_file_are_refused(tmp_path: Path) -> None:
