@@ -137,6 +137,7 @@ _TM_LAYOUTS = {
     4: ("B1", "B2", "B3", "B4"),
     3: ("B3", "B2", "B1"),
 }
+_S2_ALIASES = ("sentinel2", "sentinel2a", "sentinel2b", "sentinel2c", "s2a", "s2b", "s2c", "msi")
 _RGB, _BGR = ("red", "green", "blue"), ("blue", "green", "red")
 
 
@@ -147,7 +148,7 @@ def _camera(name: str, title: str, order: tuple[str, ...]) -> SensorModel:
 SENSORS: dict[str, SensorModel] = {
     model.name: model
     for model in (
-        SensorModel("S2", "Sentinel-2 MSI", _S2, _S2_LAYOUTS, ("sentinel2", "s2a", "s2b", "s2c", "msi")),
+        SensorModel("S2", "Sentinel-2 MSI", _S2, _S2_LAYOUTS, _S2_ALIASES),
         SensorModel("L9", "Landsat 9 OLI-2/TIRS-2", _OLI, _OLI_LAYOUTS, ("landsat9", "lc9", "lc09")),
         SensorModel("L8", "Landsat 8 OLI/TIRS", _OLI, _OLI_LAYOUTS, ("landsat8", "lc8", "lc08", "lo8", "lo08")),
         SensorModel("L7", "Landsat 7 ETM+", _ETM, _ETM_LAYOUTS, ("landsat7", "le7", "le07", "etm")),
@@ -165,7 +166,7 @@ SENSORS: dict[str, SensorModel] = {
 _ALIASES = {alias: model.name for model in SENSORS.values() for alias in (model.name.lower(), *model.aliases)}
 # Only these may be read out of a file's name: "tm" or "rgb" there means too little.
 _HINT = re.compile(
-    r"(?<![a-z0-9])(?:(s2[abc]?|sentinel[-_ ]?2[abc]?)(?=$|[^a-z0-9]|l[12])|(landsat[-_ ]?[45789])(?![0-9])"
+    r"(?<![a-z0-9])(?:(s2[abc]?|sentinel[-_ ]?2[abc]?)(?=$|[^a-z0-9]|l[12])|(landsat[-_ ]?0?[45789])(?![0-9])"
     r"|(l[45789])(?![a-z0-9])|(l[coets]0?[45789])(?=$|[^a-z0-9]|\d{6}))"
 )
 

@@ -14,7 +14,10 @@ from hal.sensor.errors import BandsAmbiguous, BandUnknown, SensorUnknown
 
 GENERIC = "generic"
 # Metadata items in which products name their spacecraft or instrument.
-SENSOR_TAGS = ("SPACECRAFT_ID", "SPACECRAFT_NAME", "SATELLITE", "PLATFORM", "SENSOR")
+SENSOR_TAGS = (
+    "SPACECRAFT_ID", "SPACECRAFT_NAME", "SPACECRAFT", "DATATAKE_1_SPACECRAFT_NAME", "SATELLITE", "SATELLITE_ID",
+    "SATELLITE_NAME", "PLATFORM", "PLATFORM_ID", "PLATFORM_NAME", "SENSOR", "SENSOR_ID", "SENSOR_NAME", "INSTRUMENT",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,18 @@ class Identity:
 
 
 def sensor_tagged(tags: dict[str, str]) -> str | None:
-    """The sensor that the file's metadata names, None when it names none that is known."""
+    """The sensor that the file's metadata names ("LANDSAT_8", "Sentinel-2A", "S2B MSI"), None when none that is known.
+
+    The first tag that names one counts: the spacecraft says more than the instrument. tags: names in upper case.
+    """
     for tag in SENSOR_TAGS:
+        text = tags.get(tag, "")
         try:
-            return sensor_named(tags[tag]).name
-        except (KeyError, SensorUnknown):
-            continue
+            return sensor_named(text).name
+        except SensorUnknown:
+            hinted = sensor_hinted(text)
+            if hinted is not None:
+                return hinted.name
     return None
 
 

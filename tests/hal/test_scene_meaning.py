@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 
+from hal.sensor.identify import sensor_tagged
 from hal.sensor.scene import BandUnknown, Radiometry, SceneInfo, SensorUnknown, SidecarError, open_scene
 from tests.shared_data import SHARED_DATA, needs_shared_data
 
@@ -129,6 +130,39 @@ def test_a_spacecraft_named_in_the_files_metadata_settles_the_bands(tmp_path: Pa
         out.update_tags(SPACECRAFT_ID="LANDSAT_7")
     with open_scene(path) as scene:
         assert (scene.info.sensor, scene.info.bands[0].common) == ("L7", "nir")
+
+
+@pytest.mark.parametrize(
+    ("value", "sensor"),
+    [
+        ("SENTINEL-2A", "S2"), ("Sentinel-2B", "S2"), ("sentinel_2c", "S2"), ("SENTINEL2", "S2"), ("S2A", "S2"),
+        ("Sentinel-2A MSI", "S2"), ("S2B_MSI", "S2"),
+        ("LANDSAT_5", "L5"), ("LANDSAT-7", "L7"), ("landsat_8", "L8"), ("Landsat 9", "L9"), ("LANDSAT_08", "L8"),
+        ("LANDSAT_8 OLI_TIRS", "L8"), ("LC09", "L9"),
+        ("SENTINEL-1A", None), ("SENTINEL-3B", None), ("LANDSAT_1", None), ("LANDSAT_10", None), ("OLI_TIRS", None),
+        ("", None), ("AQUA", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("tag", ["SPACECRAFT_ID", "SPACECRAFT_NAME", "PLATFORM", "SENSOR"])
+def test_a_spacecraft_is_known_as_its_maker_writes_it_and_no_other_is_taken_for_it(
+    tag: str, value: str, sensor: str | None
+) -> None:
+    assert sensor_tagged({tag: value}) == sensor
+
+
+def test_the_spacecraft_counts_before_the_instrument_that_several_carry() -> None:
+    assert sensor_tagged({"SENSOR": "TM", "SPACECRAFT_ID": "LANDSAT_4"}) == "L4"
+    assert sensor_tagged({"SENSOR": "MSI", "SPACECRAFT_ID": "unknown"}) == "S2"
+
+
+def test_tag_and_value_of_a_file_in_any_case_settle_its_bands(tmp_path: Path) -> None:
+    path = tmp_path / "scene.tif"
+    with rasterio.open(path, "w", driver="GTiff", height=4, width=4, count=1, dtype="uint8") as out:
+        out.write(np.ones((1, 4, 4), np.uint8))
+        out.descriptions = ("B4",)
+        out.update_tags(Spacecraft_Name="Sentinel-2B")
+    with open_scene(path) as scene:
+        assert (scene.info.sensor, scene.info.bands[0].common) == ("S2", "red")
 
 
 @pytest.mark.parametrize("epsg", [4326, 3857, 32633])
