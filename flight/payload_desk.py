@@ -37,6 +37,7 @@ from hal.clock import Clock
 
 NOTHING_LOOKED_AT = InferenceSummary(0, 0, 0, 0.0, 0.0)
 REPEATS = 5  # of orders that get no answer
+PROGRESS_S = 0.1  # compute time between two words to the agent: its budget bounds how many there are
 MAX_REFUSED_STRIPS = 32  # offers that fail a check before the job is given up
 TERMINAL_REASONS = frozenset(
     ("missing_bands", "radiometry_refused", "gsd_refused", "application_unknown", "graph_refused", "hash_mismatch")
@@ -192,7 +193,7 @@ class PayloadDesk:
         if report.job != self._job:
             return
         self._report = report
-        if report.inference_s > self._compute_s:
+        if report.inference_s >= self._compute_s + PROGRESS_S:
             self._compute_s = report.inference_s
             self._tell(InferenceProgress(self._job, self._earlier_s + self._compute_s))
         if report.state == "failed":
@@ -205,7 +206,7 @@ class PayloadDesk:
                 tiles_screened=screened,
                 tiles_inferred=min(report.tiles_inferred, report.tiles_done - screened),
                 confidence=report.confidence,
-                compute_s=self._earlier_s + self._compute_s,
+                compute_s=self._earlier_s + max(self._compute_s, report.inference_s),
             )
             job, self._job = self._job, None
             self._tell(InferenceEnded(job, True, summary))

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from bindings.errors import SwathError
+from flight.agent.component import EGRESS_REFUSED
 from flight.agent.core import AgentCore
 from flight.agent.effects import (
     DropProduct,
@@ -32,6 +33,7 @@ from flight.agent.effects import (
     Uplinked,
 )
 from flight.agent.egress import EgressGate
+from flight.agent.errors import EgressRefused
 from flight.agent.orbit import elevation_deg
 from flight.agent.release import product_name
 from flight.executive.frame_context import FrameContext
@@ -52,6 +54,7 @@ from hal.errors import DeadlineExceeded, HalError
 MAX_INBOX = 256
 UPLINK_APIDS = (Apid.GRANT, Apid.JOB, Apid.RECEIPT, Apid.COMMAND)
 FRAMES_PER_SLOT = 8
+PACKETS_PER_SLOT = 16
 EFFECTS_PER_SLOT = 4
 UNITS_PER_SLOT = 4
 TICK_S = 0.05  # host time between two ticks of the agent
@@ -87,6 +90,7 @@ class Satellite:
         self._sealing: deque[SealProduct] = deque()
         self._durable = 0
         self._ticked_s = float("-inf")
+        self._ticked_last = False  # whether the agent's last input was a tick
         self._charge = 1.0
         self.in_contact = False
         self.uplink_refused = 0
@@ -124,6 +128,8 @@ class Satellite:
                 self._perform(self._waiting[0][1])
             except JournalFull:
                 return  # it is done when there is room again
+            except EgressRefused as refused:
+                self._refused(refused)
             except Exception:
                 self._waiting.popleft()  # one effect that fails must not hold up the others
                 raise
@@ -131,6 +137,7 @@ class Satellite:
 
     def receive(self, context: FrameContext) -> None:
         """Frames from the ground: whole packets become inputs of the agent or units of a transfer."""
+        taken = 0
         for _ in range(FRAMES_PER_SLOT):
             try:
                 count = self._radio.receive_into(self._buffer, POLL)
@@ -138,9 +145,12 @@ class Satellite:
                 return
             try:
                 for octets in self._deframer.push(bytes(self._buffer[:count])):
+                    taken += 1
                     self._take_packet(SpacePacket.unpack(octets))
             except LinkError:
                 self.uplink_refused += 1
+            if taken >= PACKETS_PER_SLOT:  # a frame may hold a hundred small ones
+                return
 
     def poll_processes(self, context: FrameContext) -> None:
         """Camera and payload: orders out, reports in."""
@@ -151,11 +161,12 @@ class Satellite:
         if not self._write_down():
             return  # the journal is full: what was decided comes first, and nothing more is decided meanwhile
         now_s = self._clock.host_s()
-        if self._inbox:
-            happened = self._inbox.popleft()
-        elif now_s - self._ticked_s >= TICK_S:
-            self._ticked_s = now_s
-            happened = Tick(state_of_charge=self._charge, in_contact=self.in_contact)
+        due = now_s - self._ticked_s >= TICK_S
+        if due and not (self._inbox and self._ticked_last):  # by turns: no flood of inputs may stop the agent's time
+            self._ticked_s, self._ticked_last = now_s, True
+            happened: Input = Tick(state_of_charge=self._charge, in_contact=self.in_contact)
+        elif self._inbox:
+            happened, self._ticked_last = self._inbox.popleft(), False
         else:
             return
         self._take(self._agent.handle(happened, self._clock.mission_s()))
@@ -186,7 +197,10 @@ class Satellite:
                 break
             if unit is None:
                 break
-            self._gate.send_link_unit(unit)
+            try:
+                self._gate.send_link_unit(unit)
+            except EgressRefused as refused:  # one unit that may not leave must not silence the others
+                self._refused(refused)
         self._gate.pump(now_s)
 
     def sample_platform(self, context: FrameContext) -> None:
@@ -216,6 +230,11 @@ class Satellite:
             self._housekeeping()
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _refused(self, refused: EgressRefused) -> None:
+        """The gate has counted it and written it down; the ground and the log are told here."""
+        self._events.emit(EGRESS_REFUSED, reason=refused.reason)
+        self._desk.failures.append(refused.code)
 
     def _told(self, happened: Input) -> None:
         self._inbox.append(happened)

@@ -76,7 +76,7 @@ class Downlink:
             transfer = _Transfer(name, sender, 0)
         else:
             self._last_number += 1
-            transaction = Transaction(self._source, self._last_number, self._destination)
+            transaction = self._transaction(self._last_number)
             checksum = file_checksum(ChecksumKind.CRC_32C, size, read)
             sender = Sender(self._config, transaction, name, size, read, checksum, now_s)
             transfer = _Transfer(name, sender, self._write(sender))
@@ -127,9 +127,11 @@ class Downlink:
                 if transfer.sender.transaction.key == transaction.key:
                     transfer.sender.receive(unit, now_s)
                     return
-            if isinstance(pdu, Finished) and transaction.source == self._source:
+            if isinstance(pdu, Finished) and transaction == self._transaction(transaction.sequence):
                 self._replies.append(acknowledge_closed(transaction, pdu))
                 del self._replies[:-16]
+            else:
+                self.refused += 1
         except LinkError:
             self.refused += 1
 
@@ -152,6 +154,9 @@ class Downlink:
     def active(self) -> int:
         """Transfers under way."""
         return len(self._transfers)
+
+    def _transaction(self, number: int) -> Transaction:
+        return Transaction(self._source, number, self._destination)
 
     def _write(self, sender: Sender) -> int:
         """Raises JournalFull; the sender then stays dirty, and sends nothing."""

@@ -21,11 +21,12 @@ from flight.pipeline.control import InferOrder, PayloadReport, StripOffer
 from flight.pipeline.errors import PipelineError
 from flight.product.container import ProductAssembler
 from flight.services import cbor
+from flight.services.journal_format import MAX_PAYLOAD_BYTES
 from flight.services.records import RecordKind
+from payload_models.errors import ApplicationUnknown
 from payload_models.loader import Application
 
 _CAPTURE, _META, _JOB, _INDEX, _STRIP = 0, 1, 2, 3, 4
-MAX_RECORD_BYTES = 1 << 20
 
 
 class AnswerUnknown(PipelineError, KeyError):
@@ -74,14 +75,18 @@ class AnswerDesk:
         self._metas: dict[bytes, CaptureMeta] = {}
         self._strips: dict[bytes, dict[int, bytes]] = {}  # replayed, until the job begins again
         self._answers: dict[bytes, _Answer] = {}
+        self.skipped = 0  # records that made no sense
 
     def replay(self, payload: bytes) -> None:
-        """One STRIP record of an earlier process."""
-        content: dict[int, Any] = cbor.decode(payload, max_bytes=MAX_RECORD_BYTES)
-        if _META in content:
-            self._metas[content[_CAPTURE]] = msgspec.msgpack.decode(content[_META], type=CaptureMeta)
-        else:
-            self._strips.setdefault(content[_JOB], {})[content[_INDEX]] = content[_STRIP]
+        """One STRIP record of an earlier process. Nonsense is counted and passed over: what it held is made again."""
+        try:
+            content: dict[int, Any] = cbor.decode(payload, max_bytes=MAX_PAYLOAD_BYTES)
+            if _META in content:
+                self._metas[content[_CAPTURE]] = msgspec.msgpack.decode(content[_META], type=CaptureMeta)
+            else:
+                self._strips.setdefault(content[_JOB], {})[content[_INDEX]] = content[_STRIP]
+        except (cbor.CborError, msgspec.DecodeError, KeyError, TypeError):
+            self.skipped += 1
 
     def describe(self, capture: bytes, meta: CaptureMeta) -> None:
         """Keep what the camera says of a capture; journalled, for the camera forgets."""
@@ -108,7 +113,9 @@ class AnswerDesk:
         meta = self._metas.get(capture)
         if meta is None:
             raise AnswerUnknown("capture", capture)
-        app = self._applications[application]
+        app = self._applications.get(application)
+        if app is None:
+            raise ApplicationUnknown(application, tuple(self._applications))
         chosen = app.manifest.parameters(parameters)
         plan = plan_input(app, meta)
         header = product_header(

@@ -69,8 +69,8 @@ class ControlServer(Generic[ReportT]):
                     raise ControlError(f"{len(frames) - 1} frames")
                 report = decode(frames[1], (self._reports,))
                 # An incarnation is the host time of the start in microseconds: none can be from the future, and so
-                # no peer can shut the ones after it out.
-                if report.incarnation > (now_s + 1) * 1e6:
+                # no peer that has ended shuts out the one after it.
+                if report.incarnation > now_s * 1e6:
                     raise ControlError("an incarnation from the future")
             except ControlError:
                 self.refused += 1
