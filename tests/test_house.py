@@ -243,7 +243,7 @@ def test_the_checks_of_ci_are_those_of_make_and_ask_nobody() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     assert "set -euo pipefail" in script and "exec </dev/null" in script
     for target in ("test", "lint", "check", "aarch64"):
-        assert f"step make {target}\n" in script
+        assert re.search(rf"^(step )?make {target}\b", script, re.MULTILINE)
     for path in (ROOT / ".ci").iterdir():
         assert not re.search(r"\b(sudo|curl|wget)\b", path.read_text()), path.name
         assert path.suffix or path.name == "prerequisites" or os.access(path, os.X_OK), (
