@@ -191,6 +191,20 @@ def test_a_table_that_is_full_and_never_cleared_goes_on_with_what_it_has() -> No
     assert decode_lzw(octets, len(data)) == reference(octets, len(data)) == data
 
 
+def test_the_last_code_of_the_table_keeps_its_string() -> None:
+    packer = Packer()
+    packer.put(CLEAR)
+    for place in range(4096 - 258 + 1):
+        packer.put(place % 251)
+    assert packer.free == 4096
+    for code in (4095, 65, 4095, 4094):
+        packer.put(code)
+    expected = bytes(place % 251 for place in range(3839))
+    last, one_before = expected[3837:3839], expected[3836:3838]
+    expected += last + b"A" + last + one_before
+    assert decode_lzw(packer.octets(), 9999) == reference(packer.octets(), 9999) == expected
+
+
 @pytest.mark.parametrize(
     ("codes", "reason"),
     [
