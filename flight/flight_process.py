@@ -24,6 +24,7 @@ from flight.agent.core import AgentCore
 from flight.agent.effects import Input
 from flight.agent.egress import EgressGate
 from flight.agent.errors import EgressRefused
+from flight.component import APPLICATIONS_DISABLED, BOOTED
 from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
 from flight.executive.housekeeping import housekeeping
@@ -87,7 +88,7 @@ class FlightProcess:
         answers = AnswerDesk(parts.journal, parts.answers, parts.applications)
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
-        _replay(paths.journal, self.agent, self.gate, answers, downlink, audit)
+        records = _replay(paths.journal, self.agent, self.gate, answers, downlink, audit)
         self.desk = PayloadDesk(
             ControlServer(paths.endpoint("camera"), CameraReport),
             ControlServer(paths.endpoint("payload"), PayloadReport),
@@ -97,7 +98,7 @@ class FlightProcess:
             inbox.append,
         )
         parts.journal.append(RecordKind.BOOT, cbor.encode([__version__, clock.mission_s(), restarts]))
-        satellite = Satellite(
+        self.satellite = satellite = Satellite(
             parts,
             self.agent,
             self.gate,
@@ -110,6 +111,9 @@ class FlightProcess:
             self.send_telemetry,
         )
         satellite.resume()
+        self.events.emit(BOOTED, restarts=restarts.get("flight", 0), records=records)
+        if parts.disabled:
+            self.events.emit(APPLICATIONS_DISABLED, applications=len(parts.disabled))
         table = load_schedule(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
         watchdog = parts.devices.watchdog
         frames = FrameClock(
@@ -136,6 +140,7 @@ class FlightProcess:
         """Housekeeping of every component, as far as the gate takes it."""
         now_s = self.parts.clock.mission_s()
         self.gate.send_telemetry(housekeeping(self.loop, self.parts.journal, now_s))
+        self.gate.send_telemetry(self.satellite.telemetry())
         self.gate.send_telemetry(TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()))
         self.gate.send_telemetry(TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()))
 
@@ -149,10 +154,12 @@ class FlightProcess:
 
 def _replay(
     journal: Path, agent: AgentCore, gate: EgressGate, answers: AnswerDesk, downlink: Downlink, audit: AuditLog
-) -> None:
-    """Everything durable, in order, to whom it belongs."""
+) -> int:
+    """Everything durable, in order, to whom it belongs; how many records there were."""
     products: list[bytes] = []
+    count = 0
     for record in read_journal(journal):
+        count += 1
         if record.kind in REPLAYED_BY_AGENT:
             agent.apply(record.kind, record.payload)
         if record.kind == RecordKind.PRODUCT:
@@ -172,6 +179,7 @@ def _replay(
     for entry in agent.jobs:
         if not entry.live and entry.release is not None:
             gate.forget_product(entry.release.product_id)
+    return count
 
 
 def _log(record: dict[str, object]) -> None:

@@ -70,6 +70,8 @@ class PayloadDesk:
         self._incarnation = -1
         self.capturing = False
         self.strips_refused = 0
+        self.camera_processes = self.payload_processes = 0  # how many of each have been heard
+        self._camera_incarnation = -1
         self.failures: deque[str] = deque(maxlen=16)  # reasons, for the log outside the frames
 
     def perform(self, effect: OrderCapture | ReleaseCapture | StartInference | ForgetJob) -> None:
@@ -115,6 +117,13 @@ class PayloadDesk:
         for payload_report in self._payload.poll(now_s)[-1:]:
             self._hear_payload(payload_report)
 
+    @property
+    def payload_silent_s(self) -> float:
+        """Host seconds since the payload process was heard while it has a job; 0 otherwise."""
+        if self._job is None or not self.payload_processes:
+            return 0.0
+        return self._payload.silent_s(self._clock.host_s())
+
     def take_strip(self) -> bool:
         """Take one offered strip: bounded work. True when there was one."""
         report = self._report
@@ -151,6 +160,9 @@ class PayloadDesk:
 
     def _hear_camera(self, report: CameraReport) -> None:
         self.capturing = report.state == "capturing"
+        if report.incarnation != self._camera_incarnation:
+            self._camera_incarnation = report.incarnation
+            self.camera_processes += 1
         wanted = self._capture
         if wanted is not None:
             if report.capture == wanted.capture:
@@ -179,6 +191,7 @@ class PayloadDesk:
     def _hear_payload(self, report: PayloadReport) -> None:
         if report.incarnation != self._incarnation:
             self._incarnation = report.incarnation
+            self.payload_processes += 1
             self._earlier_s += self._compute_s
             self._compute_s = 0.0
         if self._forgets:

@@ -36,6 +36,7 @@ from flight.agent.egress import EgressGate
 from flight.agent.errors import EgressRefused
 from flight.agent.orbit import elevation_deg
 from flight.agent.release import product_name
+from flight.component import CAMERA_BEGAN, PAYLOAD_BEGAN, PAYLOAD_SILENT, POWER_OFF_NOTICE, SATELLITE, STRIPS_REFUSED
 from flight.executive.frame_context import FrameContext
 from flight.executive.modes import Cause, Mode, ModeManager
 from flight.link.apids import Apid
@@ -49,7 +50,9 @@ from flight.pipeline.answers import AnswerDesk
 from flight.product.container import Coverage, seal
 from flight.services.events import EventRing
 from flight.services.journal import JournalFull
+from flight.services.telemetry import TelemetryPacket
 from hal.errors import DeadlineExceeded, HalError
+from hal.navigation.protocol import NavigationFix
 
 MAX_INBOX = 256
 UPLINK_APIDS = (Apid.GRANT, Apid.JOB, Apid.RECEIPT, Apid.COMMAND)
@@ -59,6 +62,7 @@ EFFECTS_PER_SLOT = 4
 UNITS_PER_SLOT = 4
 TICK_S = 0.05  # host time between two ticks of the agent
 POLL = 0.0  # a deadline in the past
+SILENCE_S = 10.0  # of host time; a tile and the loading of a graph take less
 
 
 class Satellite:
@@ -92,6 +96,11 @@ class Satellite:
         self._ticked_s = float("-inf")
         self._ticked_last = False  # whether the agent's last input was a tick
         self._charge = 1.0
+        self._fix: NavigationFix | None = None
+        self._sunlit = False
+        self._roll_deg = 0.0
+        self._power_off_at_s: float | None = None
+        self._seen = (0, 0, 0)  # camera processes, payload processes, strips refused
         self.in_contact = False
         self.uplink_refused = 0
         self.inbox_dropped = 0
@@ -153,8 +162,18 @@ class Satellite:
                 return
 
     def poll_processes(self, context: FrameContext) -> None:
-        """Camera and payload: orders out, reports in."""
+        """Camera and payload: orders out, reports in; what changed about them is told."""
         self._desk.poll()
+        seen = (self._desk.camera_processes, self._desk.payload_processes, self._desk.strips_refused)
+        if seen != self._seen:
+            said = (CAMERA_BEGAN, "number"), (PAYLOAD_BEGAN, "number"), (STRIPS_REFUSED, "strips")
+            for (event, name), now, before in zip(said, seen, self._seen, strict=True):
+                if now != before:
+                    self._events.emit(event, **{name: now})
+            self._seen = seen
+        silent_s = self._desk.payload_silent_s
+        if silent_s > SILENCE_S:
+            self._events.emit(PAYLOAD_SILENT, seconds=silent_s)
 
     def step_agent(self, context: FrameContext) -> None:
         """One input of the agent: its records are appended, its effects wait for them."""
@@ -207,13 +226,19 @@ class Satellite:
         """Where we are, what the battery holds, whether a station sees us; and the mode that follows."""
         devices = self._parts.devices
         try:
-            fix = devices.navigation.fix()
-            self._charge = devices.power.read().state_of_charge
+            fix = self._fix = devices.navigation.fix()
+            power, platform = devices.power.read(), devices.platform.state()
+            self._charge, self._sunlit, self._roll_deg = power.state_of_charge, power.sunlit, platform.roll_deg
             self.in_contact = any(elevation_deg(s, fix) >= s.min_elevation_deg for s in self._parts.stations)
         except HalError:
             self.in_contact = False  # without a place there is no contact to speak in
             raise
-        if self._modes.mode in (Mode.BOOT, Mode.SAFE):
+        if platform.power_off_at_s is not None and platform.power_off_at_s != self._power_off_at_s:
+            # all that was decided is with the journal already; in safe mode nothing new is begun
+            self._events.emit(POWER_OFF_NOTICE, seconds=platform.power_off_at_s - platform.time_s)
+            self._modes.request(Mode.SAFE, Cause.PLATFORM)
+        self._power_off_at_s = platform.power_off_at_s
+        if self._modes.mode in (Mode.BOOT, Mode.SAFE) or self._power_off_at_s is not None:
             return
         wanted = Mode.IMAGING if self._desk.capturing else Mode.DOWNLINK if self.in_contact else Mode.NOMINAL
         self._modes.request(wanted, Cause.PLAN)
@@ -228,6 +253,26 @@ class Satellite:
         """One packet of each component."""
         if self.in_contact:
             self._housekeeping()
+
+    def telemetry(self) -> TelemetryPacket:
+        """The satellite's own packet."""
+        fix = self._fix
+        return TelemetryPacket.of(
+            SATELLITE,
+            self._clock.mission_s(),
+            latitude=fix.latitude_deg if fix else 0.0,
+            longitude=fix.longitude_deg if fix else 0.0,
+            altitude=fix.altitude_m if fix else 0.0,
+            state_of_charge=self._charge,
+            sunlit=int(self._sunlit),
+            roll=self._roll_deg,
+            capturing=int(self._desk.capturing),
+            uplinks_refused=self.uplink_refused,
+            inputs_dropped=self.inbox_dropped,
+            strips_refused=self._desk.strips_refused,
+            camera_processes=self._desk.camera_processes,
+            payload_processes=self._desk.payload_processes,
+        )
 
     # --- inside ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,8 @@ from functools import lru_cache
 from flight.services.declare import Component, DeclarationInvalid, Event, ServicesError
 from flight.services.events import EventRecord
 
-MODULES = ("flight.executive.component", "flight.agent.component")  # each offers its Components as attributes
+# each offers its Components as attributes
+MODULES = ("flight.component", "flight.executive.component", "flight.agent.component")
 
 
 class NotDeclared(ServicesError, KeyError):
