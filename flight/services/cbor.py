@@ -25,6 +25,7 @@ MAX_BYTES = 1 << 20
 _UINT, _NINT, _BYTES, _TEXT, _ARRAY, _MAP, _TAG, _SIMPLE = range(8)
 _FALSE, _TRUE, _NULL, _FLOAT64 = 20, 21, 22, 27
 _INT_END = 1 << 64
+_SMALL = tuple(bytes((item,)) if item < 24 else bytes((24, item)) for item in range(256))  # encodings of 0 .. 255
 
 
 class CborError(FlightError, ValueError):
@@ -110,7 +111,11 @@ def _write(out: bytearray, value: Any, depth: int) -> None:
     elif isinstance(value, (list, tuple)):
         _write_head(out, _ARRAY, len(value))
         for item in value:
-            _write(out, item, depth + 1)
+            # columns of small integers are most of a product's tail, which is made inside a frame
+            if type(item) is int and 0 <= item < 1 << 16:
+                out += _SMALL[item] if item < 1 << 8 else b"\x19" + item.to_bytes(2, "big")
+            else:
+                _write(out, item, depth + 1)
     elif isinstance(value, dict):
         _write_map(out, value, depth)
     elif isinstance(value, Tag):
@@ -195,8 +200,30 @@ class _Reader:
             return Tag(argument, self.value(depth + 1))
         self._check_count(argument * (2 if major == _MAP else 1), start)
         if major == _ARRAY:
-            return [self.value(depth + 1) for _ in range(argument)]
+            return self._array(argument, depth)
         return self._map(argument, depth)
+
+    def _array(self, count: int, depth: int) -> list[Any]:
+        """As value() for each item; small integers in their shortest form are read in place."""
+        items: list[Any] = []
+        octets, end = self.octets, len(self.octets)
+        for _ in range(count):
+            at, size, item = self.at, 0, 0
+            if at + 3 <= end and self._items_left > 0 and depth < self._depth_limit:
+                item = octets[at]
+                if item < 24:
+                    size = 1
+                elif item == 24 and octets[at + 1] >= 24:
+                    size, item = 2, octets[at + 1]
+                elif item == 25 and octets[at + 1]:
+                    size, item = 3, octets[at + 1] << 8 | octets[at + 2]
+            if size:
+                self.at = at + size
+                self._items_left -= 1
+                items.append(item)
+            else:
+                items.append(self.value(depth + 1))
+        return items
 
     def _map(self, count: int, depth: int) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
