@@ -18,12 +18,14 @@ from pathlib import Path
 from bindings.errors import SwathError
 from bindings.frame_clock import FrameClock
 from flight import __version__
+from flight.agent import cose
 from flight.agent.audit import AuditLog
 from flight.agent.component import AGENT, GATE
 from flight.agent.core import AgentCore
 from flight.agent.effects import Input
 from flight.agent.egress import EgressGate
 from flight.agent.errors import EgressRefused
+from flight.agent.keys import generate_recipient_key
 from flight.component import APPLICATIONS_DISABLED, BOOTED
 from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
@@ -41,6 +43,7 @@ from flight.pipeline.answers import AnswerDesk
 from flight.pipeline.control import CameraReport, PayloadReport
 from flight.pipeline.control_sockets import ControlServer
 from flight.pipeline.process_setup import Parent, StopFlag
+from flight.product.envelope import encrypt_to
 from flight.satellite import Satellite
 from flight.services import cbor
 from flight.services.events import EventRing
@@ -126,8 +129,16 @@ class FlightProcess:
         activities: dict[str, Activity] = {**satellite.activities(), "garbage.collect": IdleCollector()}
         self.loop = FrameLoop(table, activities, frames, clock, self.events, self.modes, self.health)
 
+    def warm_up(self) -> None:
+        """Use once what is slow at its first use, before there are frames to be late for."""
+        key = self.parts.keys.satellite
+        signed = cose.sign1(b"warm", key.private, key.key_id, cose.aad(cose.Purpose.COMMAND))
+        cose.verify1(signed, key.verifier, cose.aad(cose.Purpose.COMMAND))
+        encrypt_to(signed, generate_recipient_key(os.urandom).public_key().public_bytes_raw(), os.urandom)
+
     def run(self, stop: StopFlag, parent: Parent) -> None:
         """Frames until told to stop; then what is queued for the journal is made durable."""
+        self.warm_up()
         self.modes.request(Mode.NOMINAL)
         try:
             self.loop.run(lambda: self._keep_on(stop, parent))

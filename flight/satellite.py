@@ -92,6 +92,7 @@ class Satellite:
         self._undone: deque[Effect] = deque()  # of the same decisions
         self._waiting: deque[tuple[int, Effect]] = deque()  # (sequence that must be durable, effect)
         self._sealing: deque[SealProduct] = deque()
+        self._sealed: deque[tuple[bytes, bytes]] = deque()  # (job, container) on its way to the gate
         self._durable = 0
         self._ticked_s = float("-inf")
         self._ticked_last = False  # whether the agent's last input was a tick
@@ -195,8 +196,10 @@ class Satellite:
         self._desk.take_strip()
 
     def seal_product(self, context: FrameContext) -> None:
-        """Finish one product, seal it and hand it to the gate."""
-        if self._sealing:
+        """One step of one product: finish and seal it, or hand a sealed one to the gate."""
+        if self._sealed:
+            self._admit(*self._sealed.popleft())
+        elif self._sealing:
             self._seal(self._sealing.popleft())
 
     def send(self, context: FrameContext) -> None:
@@ -331,7 +334,7 @@ class Satellite:
                 self._events.emit(effect.event, **dict(effect.values))
 
     def _seal(self, order: SealProduct) -> None:
-        """Body, seal, gate: the agent is told what came of it."""
+        """Body and seal; the gate has its turn in the next slot."""
         try:
             self._desk.open_answer(order.job_id)
             assembler = self._answers.assembler(order.job_id)
@@ -346,14 +349,26 @@ class Satellite:
             )
             body = assembler.finish(coverage, summary.confidence)
             key = self._parts.keys.satellite
-            record = self._gate.admit_product(seal(body, key.private, key.key_id, self._clock.mission_s()))
+            container = seal(body, key.private, key.key_id, self._clock.mission_s())
         except SwathError as error:
-            self._desk.failures.append(error.code)
-            self._told(ProductRefused(order.job_id))
-            return
+            self._no_product(order.job_id, error)
+        else:
+            self._sealed.append((order.job_id, container))
         finally:
             self._answers.forget(order.job_id)
-        self._told(ProductReady(record))
+
+    def _admit(self, job_id: bytes, container: bytes) -> None:
+        """The gate checks, encrypts and releases; the agent is told what came of it."""
+        try:
+            record = self._gate.admit_product(container)
+        except SwathError as error:
+            self._no_product(job_id, error)
+        else:
+            self._told(ProductReady(record))
+
+    def _no_product(self, job_id: bytes, error: SwathError) -> None:
+        self._desk.failures.append(error.code)
+        self._told(ProductRefused(job_id))
 
     def _start_transfer(self, effect: StartTransfer) -> None:
         try:
