@@ -7,7 +7,11 @@ from collections.abc import Sequence
 
 from flight.cli import answer, build_parser
 
-COMMAND_MODULES = ("ground_test.fly.commands", "ground_test.gateway.commands")
+COMMAND_MODULES = (
+    "ground_test.fly.commands",
+    "ground_test.gateway.commands",
+    "ground_test.bench.commands",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

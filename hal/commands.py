@@ -106,16 +106,22 @@ def _check(
         absent = given is None and isinstance(error, DeviceUnavailable) and not isinstance(error, DriverBroken)
         return CheckOutcome(info.kind, info.name, None if absent else False, str(error))
     try:
-        return CheckOutcome(info.kind, info.name, True, _ASK[info.kind](device, clock))
-    except Exception as error:  # a driver under test may do anything; the others are still asked
-        return CheckOutcome(info.kind, info.name, False, f"{type(error).__name__}: {error}")
+        return ask(info.kind, info.name, device, clock)
     finally:
         _close(info.kind, device)
 
 
+def ask(kind: str, name: str, device: Any, clock: Clock) -> CheckOutcome:
+    """Ask an open device one thing. Never raises."""
+    try:
+        return CheckOutcome(kind, name, True, _ASK[kind](device, clock))
+    except Exception as error:  # a driver under test may do anything; the others are still asked
+        return CheckOutcome(kind, name, False, f"{type(error).__name__}: {error}")
+
+
 def _ask_sensor(device: Any, clock: Clock) -> str:
-    form = device.format
     device.start(clock.mission_s())
+    form = device.format
     block = device.read_into(np.empty((1, form.columns, form.bands), form.dtype), clock.host_s() + PATIENCE_S)
     rate = f"{form.line_rate_hz:g} lines/s"
     return f"{form.columns} columns, {form.bands} bands, {form.dtype}, {rate}; read line {block.first}"

@@ -1,1 +1,1 @@
-"""The hardware bench (an issue of its own builds it)."""
+"""The bench: the devices of one satellite, asked before a flight (the page with fault buttons is not there yet)."""
