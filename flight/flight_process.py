@@ -42,7 +42,7 @@ from flight.payload_desk import PayloadDesk
 from flight.pipeline.answers import AnswerDesk
 from flight.pipeline.control import CameraReport, PayloadReport
 from flight.pipeline.control_sockets import ControlServer
-from flight.pipeline.process_setup import Parent, StopFlag
+from flight.pipeline.process_setup import Parent, StopFlag, lower_rights
 from flight.product.envelope import encrypt_to
 from flight.satellite import Satellite
 from flight.services import cbor
@@ -212,6 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Fly until SIGTERM. 2: it cannot begin."""
     arguments = _parser().parse_args(argv)
     parent, stop = Parent(signal.SIGTERM, arguments.parent), StopFlag()
+    lower_rights(nice=0, memory_mb=None)  # a core dump of this process would hold the keys
     try:
         parts = open_onboard(arguments.config, arguments.run_dir, arguments.journal_fd, arguments.answer_fd)
         process = FlightProcess(parts, RunPaths(arguments.run_dir), json.loads(arguments.restarts))

@@ -190,11 +190,11 @@ def test_the_payload_process_only_reads_the_strip_and_the_camera_has_no_answers(
     assert not any("memfd" in target for target in held(pid_of(flown, "journal")))
 
 
-def test_the_payload_process_is_last_in_line_and_dumps_nothing(flown: Watched) -> None:
+def test_the_payload_process_is_last_in_line_and_nobody_with_secrets_dumps_core(flown: Watched) -> None:
     payload = pid_of(flown, "payload")
     assert os.getpriority(os.PRIO_PROCESS, payload) == 19
     assert os.getpriority(os.PRIO_PROCESS, pid_of(flown, "flight")) < 19
-    for name in ("payload", "camera"):
+    for name in ("flight", "payload", "camera"):
         assert resource.prlimit(pid_of(flown, name), resource.RLIMIT_CORE) == (0, 0), name
         assert status(pid_of(flown, name), "NoNewPrivs") == "1", name
 
@@ -210,11 +210,11 @@ def test_a_payload_process_that_stands_still_holds_up_no_frame_and_its_job_goes_
     """Last of the tests on this satellite: its payload process has been stopped since the first of them began."""
     flown.run_for(2.5)  # telemetry comes once a second
     before = flown.numbers("executive")
-    flown.run_for(4.0)
+    flown.run_for(3.0)
     after = flown.numbers("executive")
     passed = after["frames_released"] - before["frames_released"]
     ran = after["frames_run"] - before["frames_run"]
-    assert passed >= 200
+    assert passed >= 150
     assert ran > 0.5 * passed, f"{ran} of {passed} frames ended in time"  # other loads on the machine may take some
     assert after["activities_disabled"] == 0 and after["healthy"] == 1
     os.kill(pid_of(flown, "payload"), signal.SIGCONT)
@@ -235,7 +235,7 @@ def test_a_payload_process_that_crashes_at_each_start_costs_its_job_and_nothing_
         work.rename(tmp_path / "run" / "work.away")
         work.write_text("a file where a folder should be: the payload process cannot begin")
         flown.kill("payload")
-        flown.run_for(5.0)
+        flown.run_for(4.0)
         ends = [r for r in flown.log_records() if r.get("event") == "ended" and r.get("process") == "payload"]
         assert 3 <= len(ends) <= 14, "restarted, and with growing pauses"  # 0.05, 0.1 ... 2 s after each other
         assert flown.state() is JobState.PROCESSING
@@ -356,12 +356,14 @@ def attack(flown: Watched, payload: int, pixels: np.ndarray) -> None:
 
 def lively(frames: list[bytes], pixels: np.ndarray) -> int:
     """Runs of 8 octets of the scene with at least 5 different ones among them, that are in what was sent."""
-    forms = [pixels, np.ascontiguousarray(pixels.transpose(2, 0, 1))]
-    known = np.unique(np.concatenate([windows(form.view(np.uint8)) for form in forms]))
-    known = known[_distinct(known) >= 5]
-    said = np.concatenate([windows(frame) for frame in frames])
-    places = np.searchsorted(known, said).clip(max=len(known) - 1)
-    return int((known[places] == said).sum())
+    said = np.unique(np.concatenate([windows(frame) for frame in frames]))
+    said = said[_distinct(said) >= 5]
+    found = 0
+    for form in (pixels, np.ascontiguousarray(pixels.transpose(2, 0, 1))):
+        known = windows(form.view(np.uint8))
+        places = np.searchsorted(said, known).clip(max=len(said) - 1)
+        found += int((said[places] == known).sum())
+    return found
 
 
 def _distinct(runs: np.ndarray) -> np.ndarray:
