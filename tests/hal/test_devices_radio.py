@@ -122,6 +122,10 @@ def test_a_datagram_longer_than_a_frame_is_never_given_cut() -> None:
 
 
 def test_a_peer_may_be_given_by_name() -> None:
+    try:
+        socket.gethostbyname("localhost")
+    except OSError:
+        pytest.skip("this machine knows no address of localhost")
     clock = SystemClock()
     port = free_port()
     first = driver({"peer": f"localhost:{port}"}, clock)
