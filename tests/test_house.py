@@ -322,6 +322,21 @@ def test_a_newcomer_finds_what_a_newcomer_looks_for(name: str) -> None:
     assert (ROOT / name).stat().st_size > 500
 
 
+def test_every_file_that_a_page_names_exists() -> None:
+    links = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
+    paths = re.compile(
+        rf"`((?:docs|examples|tests|benchmarks|{'|'.join(PACKAGES)})/[\w./-]+\.(?:py|md|toml|c|h|json|tif))\b"
+    )
+    missing = []
+    for page in tracked():
+        if page.suffix == ".md" and page.name != "SOURCES.md":  # those name files where they were found
+            text = page.read_text()
+            for name in (*links.findall(text), *paths.findall(text)):
+                if "NAME" not in name and not any((folder / name).exists() for folder in (page.parent, ROOT)):
+                    missing.append((page.relative_to(ROOT).as_posix(), name))
+    assert missing == []
+
+
 def test_the_version_is_declared_once_in_effect() -> None:
     assert importlib.metadata.version("swath") == flight.__version__
 
