@@ -48,7 +48,7 @@ setup(
         "hal": ["py.typed"],
         "payload_models": ["*/manifest.toml", "*/*.onnx", "*/card.md", "*/golden/*", "py.typed"],
         "flight": ["py.typed", "executive/*.toml"],
-        "ground_test": ["py.typed"],
+        "ground_test": ["py.typed", "console/*.html", "console/*.js", "console/*.css", "console/*.geojson"],
     },
     cffi_modules=["bindings/build.py:ffi"],
     install_requires=[

@@ -1,1 +1,1 @@
-"""The operator's page (an issue of its own builds it)."""
+"""The operator's page: one offline page that the gateway serves at /console, and asks it for everything it shows."""

@@ -5,7 +5,8 @@
     GET  /orders  /orders/{id}  /orders/{id}/statuses
     GET  /orders/{id}/products  /products/{file}      what was received, and its files
     GET  /stac/...                                    the static catalogue
-    GET  /status                                      contacts, newest telemetry and events
+    GET  /status                                      stations, contacts, newest telemetry and events
+    GET  /console                                     the operator's page, and /console/... what it is made of
 
 Every answer is JSON but for files; an error is {"code", "description"}.
 """
@@ -17,14 +18,16 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from bindings.errors import SwathError
+from flight.config import Station
 from flight.link.apids import Apid
+from ground_test.console.assets import HEADERS, asset
 from ground_test.gateway.board import Board
 from ground_test.gateway.errors import OrderRefused, PortTaken
 from ground_test.gateway.orders import MAX_BODY_BYTES, Trust, check_order
@@ -43,6 +46,9 @@ _TYPES = {
     ".png": "image/png",
     ".swp": "application/octet-stream",
     ".pgw": "text/plain",
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
 }
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}(\.[a-z0-9]{1,8}){1,2}")
 
@@ -55,6 +61,7 @@ class HttpAnswer:
     content: Any = None
     file: Path | None = None
     location: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def _error(status: int, code: str, description: str) -> HttpAnswer:
@@ -73,10 +80,15 @@ class Api:
         clock: Clock,
         token: str,
         folders: Mapping[str, Path],
+        stations: Sequence[Station] = (),
     ) -> None:
-        """folders: where `products` and `stac` lie."""
+        """folders: where `products` and `stac` lie; stations: shown to those who ask for the status."""
         self._store, self._board, self._trust, self._clock = store, board, trust, clock
         self._manifests, self._token, self._folders = manifests, token, folders
+        self._stations = [
+            {"name": each.name, "latitude_deg": each.latitude_deg, "longitude_deg": each.longitude_deg}
+            for each in stations
+        ]
         self._taking = threading.Lock()  # the day's bytes are counted and promised in one go
 
     def get(self, base: str, path: str) -> HttpAnswer:
@@ -88,7 +100,10 @@ class Api:
             case ["conformance"]:
                 return HttpAnswer(200, pages.conformance())
             case ["status"]:
-                return HttpAnswer(200, {**self._board.shown(), "time_s": self._clock.mission_s()})
+                shown = {**self._board.shown(), "stations": self._stations, "time_s": self._clock.mission_s()}
+                return HttpAnswer(200, shown)
+            case ["console", *names] if (page := asset(names)) is not None:
+                return HttpAnswer(200, file=page, headers=HEADERS)
             case ["products"]:
                 return HttpAnswer(200, pages.products())
             case ["products", name] if name in self._manifests:
@@ -270,6 +285,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("WWW-Authenticate", "Bearer")
         if answer.location:
             self.send_header("Location", answer.location)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
