@@ -11,6 +11,7 @@ COMMAND_MODULES = (
     "ground_test.fly.commands",
     "ground_test.gateway.commands",
     "ground_test.bench.commands",
+    "ground_test.sim.commands",
 )
 
 
