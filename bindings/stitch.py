@@ -98,7 +98,7 @@ class Stitcher:
         self._finished = False
         self._right = np.zeros((classes, grid.core, grid.seam), np.float32)
         self._below = np.zeros((classes, grid.seam, grid.width), np.float32)
-        self._scratch = np.empty(3 * grid.tile, np.float32)
+        self._scratch = np.empty(classes * grid.tile, np.float32)
         self._confidence = ffi.new("int64_t *", 0)
         self._c_grid = ffi.new("sw_grid *", (grid.width, grid.tile, grid.overlap, grid.margin, classes, self.threshold))
         self._columns = grid.columns

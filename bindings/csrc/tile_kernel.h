@@ -11,6 +11,7 @@ typedef struct {
     SUM total;
 } NAME(row_stats);
 
+#ifndef SAMPLE_IS_16_BITS
 /* A stride that the compiler knows becomes shuffles instead of single loads. */
 SW_CLONES static void NAME(gather)(const SAMPLE *samples, int64_t stride, int64_t count, SAMPLE *row)
 {
@@ -24,24 +25,76 @@ SW_CLONES static void NAME(gather)(const SAMPLE *samples, int64_t stride, int64_
         for (int64_t x = 0; x < count; x++)
             row[x] = samples[x * stride];
 }
+#endif
 
-/* One row of the tile, [left, right) of it inside the scene; `line` is the scene row's first sample of the band. */
-static const SAMPLE *NAME(fetch)(const SAMPLE *line, const sw_window *window, const sw_tile *tile, int64_t left,
-                                 int64_t right, SAMPLE *row)
+/* Where the contiguous rows of a group of bands are; in scratch, the rows of a block follow each other. */
+typedef struct {
+    const SAMPLE *row[BAND_GROUP];
+    SAMPLE scratch[GROUP_SAMPLES];
+} NAME(rows);
+
+/* Row `at` of a block of `of`, in `count` bands, [left, right) of it inside the scene. `line` is the scene row's first
+ * sample of band 0; what is needed next lies `ahead` samples further on. */
+static void NAME(fetch)(const SAMPLE *line, const sw_window *window, const sw_tile *tile, const int32_t *band,
+                        int32_t count, int64_t left, int64_t right, int64_t ahead, int64_t at, int64_t of,
+                        NAME(rows) *rows)
 {
     const int64_t side = tile->side, stride = window->col_stride;
-    if (stride == 1 && left == 0 && right == side)
-        return line + tile->col;
-    if (right > left)
-        NAME(gather)(line + (tile->col + left) * stride, stride, right - left, row + left);
-    walk col = walk_from(tile->col, window->scene_cols);
-    for (int64_t x = 0; x < left; x++, walk_on(&col))
-        row[x] = line[col.at * stride];
-    col = walk_from(tile->col + right, window->scene_cols);
-    for (int64_t x = right; x < side; x++, walk_on(&col))
-        row[x] = line[col.at * stride];
-    return row;
+    if (stride == 1 && left == 0 && right == side) {
+        for (int32_t b = 0; b < count; b++) {
+            rows->row[b] = line + band[b] * window->band_stride + tile->col;
+            for (int64_t x = 0; x < side; x += 64 / (int64_t)sizeof *line)
+                SW_PREFETCH(rows->row[b] + ahead + x);
+        }
+        return;
+    }
+    SAMPLE *to[BAND_GROUP];
+    for (int32_t b = 0; b < count; b++) {
+        rows->row[b] = rows->scratch + b * of * side;
+        to[b] = rows->scratch + (b * of + at) * side;
+    }
+    if (right > left) {
+        const SAMPLE *first = line + (tile->col + left) * stride;
+#ifdef SAMPLE_IS_16_BITS
+        uint16_t *lane[SW_LANES], spare[SW_TILE_SIDE_MAX];
+        for (int32_t b = 0, many; b < count; b += many) { /* bands that follow each other, eight at a time */
+            for (many = 1; many < SW_LANES && b + many < count && band[b + many] == band[b] + many;)
+                many++;
+            if (window->band_stride != 1)
+                many = 1;
+            /* as the last of eight, if they can be: then nothing behind them is read */
+            const int32_t skip = many <= 4 || band[b] + many < SW_LANES ? 0 : SW_LANES - many;
+            for (int32_t i = 0; i < SW_LANES; i++)
+                lane[i] = i >= skip && i < skip + many ? (uint16_t *)to[b + i - skip] + left : spare;
+            spread_16((const uint16_t *)first + (band[b] - skip) * window->band_stride, stride, right - left,
+                      skip + many - 1, ahead, lane);
+        }
+#else
+        for (int32_t b = 0; b < count; b++)
+            NAME(gather)(first + band[b] * window->band_stride, stride, right - left, to[b] + left);
+#endif
+    }
+    if (left > 0 || right < side)
+        for (int32_t b = 0; b < count; b++) {
+            const SAMPLE *from = line + band[b] * window->band_stride;
+            walk col = walk_from(tile->col, window->scene_cols);
+            for (int64_t x = 0; x < left; x++, walk_on(&col))
+                to[b][x] = from[col.at * stride];
+            col = walk_from(tile->col + right, window->scene_cols);
+            for (int64_t x = right; x < side; x++, walk_on(&col))
+                to[b][x] = from[col.at * stride];
+        }
 }
+
+#ifndef SAMPLE_IS_FLOAT
+SW_CLONES static int NAME(holds)(const SAMPLE *row, int64_t count, SAMPLE value)
+{
+    uint8_t found = 0;
+    for (int64_t x = 0; x < count; x++)
+        found |= row[x] == value;
+    return found;
+}
+#endif
 
 SW_CLONES static void NAME(judge)(const SAMPLE *row, int64_t count, uint8_t any_nodata, SAMPLE nodata,
                                   uint8_t *restrict is_nodata, uint8_t *restrict is_nan)
@@ -64,15 +117,21 @@ SW_CLONES static void NAME(convert)(const SAMPLE *restrict row, int64_t count, f
 }
 
 #ifndef SAMPLE_IS_FLOAT
-SW_CLONES static NAME(row_stats) NAME(measure)(const SAMPLE *row, int64_t count)
+/* All pixels valid: both at once, so that every sample is loaded and widened once. */
+SW_CLONES static NAME(row_stats) NAME(convert_and_measure)(const SAMPLE *restrict row, int64_t count, float scale,
+                                                           float offset, float low, float high, float *restrict out)
 {
-    NAME(row_stats) s = {SAMPLE_MAX, SAMPLE_MIN, 0, 0};
+    SAMPLE minimum = SAMPLE_MAX, maximum = SAMPLE_MIN;
+    SUM total = 0;
     for (int64_t x = 0; x < count; x++) {
-        s.minimum = row[x] < s.minimum ? row[x] : s.minimum;
-        s.maximum = row[x] > s.maximum ? row[x] : s.maximum;
-        s.total += row[x];
+        SAMPLE v = row[x];
+        minimum = v < minimum ? v : minimum;
+        maximum = v > maximum ? v : maximum;
+        total += v;
+        out[x] = normalised((float)v, scale, offset, low, high);
     }
-    if (s.maximum == SAMPLE_MAX)
+    NAME(row_stats) s = {minimum, maximum, 0, total};
+    if (maximum == SAMPLE_MAX)
         for (int64_t x = 0; x < count; x++)
             s.saturated += row[x] == SAMPLE_MAX;
     return s;
@@ -124,6 +183,16 @@ SW_CLONES static NAME(row_stats) NAME(measure_valid)(const SAMPLE *row, int64_t 
 }
 #endif
 
+static void NAME(add)(sw_band_stats *each, NAME(row_stats) here)
+{
+    if (here.minimum <= here.maximum) { /* else no pixel was valid */
+        each->minimum = here.minimum < each->minimum ? here.minimum : each->minimum;
+        each->maximum = here.maximum > each->maximum ? here.maximum : each->maximum;
+    }
+    each->total += (double)here.total;
+    each->saturated += here.saturated;
+}
+
 int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile *tile, const int32_t *band,
                   const float *scale, const float *offset, float *out, uint8_t *valid, sw_band_stats *each,
                   sw_tile_stats *stats)
@@ -144,11 +213,6 @@ int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile 
         }
 #endif
     }
-#ifdef SAMPLE_IS_FLOAT
-    const int may_be_invalid = 1;
-#else
-    const int may_be_invalid = any_nodata;
-#endif
     int64_t left, right, top, bottom;
     inside(tile->col, side, window->scene_cols, &left, &right);
     inside(tile->row, side, window->scene_rows, &top, &bottom);
@@ -156,51 +220,76 @@ int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile 
     stats->nodata = 0;
     for (int32_t b = 0; b < tile->bands; b++)
         each[b] = (sw_band_stats){INFINITY, -INFINITY, 0, 0};
-    SAMPLE scratch[SW_TILE_SIDE_MAX];
-    walk at = walk_from(tile->row, window->scene_rows);
-    for (int64_t y = 0; y < side; y++, walk_on(&at)) {
-        const SAMPLE *line = samples + (at.at - window->first_row) * window->row_stride;
-        uint8_t *ok = valid + y * side;
-        const int counted = y >= top && y < bottom && right > left;
-        int all_valid = 1;
-        memset(ok, 1, (size_t)side);
-        if (may_be_invalid) {
-            uint8_t is_nan[SW_TILE_SIDE_MAX], *is_nodata = ok;
-            memset(is_nan, 0, (size_t)side);
-            for (int32_t b = 0; b < tile->bands; b++) {
-                NAME(judge)(NAME(fetch)(line + band[b] * window->band_stride, window, tile, left, right, scratch), side,
-                            any_nodata, nodata, is_nodata, is_nan);
-#ifndef SAMPLE_IS_FLOAT
-                if (count_set(is_nodata, side) == 0)
-                    break; /* as a rule after the first band: no pixel can be nodata any more */
-#endif
-            }
-            const int64_t good = settle(ok, is_nan, side);
-            all_valid = good == side;
-            if (counted && !all_valid)
-                stats->nodata += right - left - count_set(ok + left, right - left);
-        }
-        for (int32_t b = 0; b < tile->bands; b++) {
-            const SAMPLE *row =
-                NAME(fetch)(line + band[b] * window->band_stride, window, tile, left, right, scratch);
-            float *to = out + (b * side + y) * side;
-            NAME(convert)(row, side, scale[b], offset[b], tile->low, tile->high, to);
-            if (!all_valid)
-                blank(to, ok, side);
-            if (!counted)
-                continue;
+    NAME(rows) rows;
+    const int32_t group = group_of(tile), many = tile->bands < group ? tile->bands : group;
 #ifdef SAMPLE_IS_FLOAT
-            const NAME(row_stats) here = NAME(measure_valid)(row + left, right - left, ok + left);
+    const int64_t block = 1;
 #else
-            const NAME(row_stats) here = all_valid ? NAME(measure)(row + left, right - left)
-                                                   : NAME(measure_valid)(row + left, right - left, ok + left);
+    /* Rows wholly inside the scene are taken several at a time: longer runs, fewer sums to close. */
+    const int64_t fit = GROUP_SAMPLES / (side * many), most = fit < ROWS_AT_ONCE ? fit : ROWS_AT_ONCE;
+    const int64_t block = tile->bands <= group && window->col_stride > 1 && right - left == side ? most : 1;
 #endif
-            if (here.minimum <= here.maximum) { /* else no pixel was valid */
-                each[b].minimum = here.minimum < each[b].minimum ? here.minimum : each[b].minimum;
-                each[b].maximum = here.maximum > each[b].maximum ? here.maximum : each[b].maximum;
+    walk at = walk_from(tile->row, window->scene_rows);
+    for (int64_t y = 0, height; y < side; y += height) {
+        const int counted = y >= top && y < bottom && right > left;
+        height = counted && block < bottom - y ? block : counted && block > 1 ? bottom - y : 1;
+        const SAMPLE *line = NULL;
+        int64_t ahead = 0;
+        for (int64_t r = 0; r < height; r++) {
+            line = samples + (at.at - window->first_row) * window->row_stride;
+            const int64_t on = block > 1 ? block : 2; /* rows from here to the one to be asked for already */
+            const int wanted = y + r + on < side && at.at + on < window->first_row + window->rows;
+            ahead = wanted ? on * window->row_stride : 0;
+            walk_on(&at);
+            NAME(fetch)(line, window, tile, band, many, left, right, ahead, r, height, &rows);
+        }
+        memset(valid + y * side, 1, (size_t)side * (size_t)height);
+        int64_t bad = 0; /* pixels that are not valid */
+#ifndef SAMPLE_IS_FLOAT
+        if (any_nodata && (tile->bands > group || NAME(holds)(rows.row[0], side * height, nodata)))
+#endif
+            for (int64_t r = 0; r < height; r++) { /* several only where one fetch holds all bands */
+                uint8_t is_nan[SW_TILE_SIDE_MAX], *ok = valid + (y + r) * side, *is_nodata = ok;
+                memset(is_nan, 0, (size_t)side);
+                for (int32_t b = 0; b < tile->bands; b++) {
+                    if (b > 0 && b % group == 0)
+                        NAME(fetch)(line, window, tile, band + b, tile->bands - b < group ? tile->bands - b : group,
+                                    left, right, ahead, 0, 1, &rows);
+                    NAME(judge)(rows.row[b % group] + r * side, side, any_nodata, nodata, is_nodata, is_nan);
+#ifndef SAMPLE_IS_FLOAT
+                    if (count_set(is_nodata, side) == 0)
+                        break; /* as a rule after the second band: no pixel can be nodata any more */
+#endif
+                }
+                bad += side - settle(ok, is_nan, side);
+                if (counted)
+                    stats->nodata += right - left - count_set(ok + left, right - left);
             }
-            each[b].total += (double)here.total;
-            each[b].saturated += here.saturated;
+        for (int32_t b = 0; b < tile->bands; b++) {
+            if (b % group == 0 && tile->bands > group)
+                NAME(fetch)(line, window, tile, band + b, tile->bands - b < group ? tile->bands - b : group, left,
+                            right, ahead, 0, 1, &rows);
+            const SAMPLE *row = rows.row[b % group];
+            float *to = out + (b * side + y) * side;
+#ifndef SAMPLE_IS_FLOAT
+            if (counted && bad == 0) {
+                NAME(add)(each + b, NAME(convert_and_measure)(row + left, side * height - left - (side - right),
+                                                              scale[b], offset[b], tile->low, tile->high, to + left));
+                if (left > 0)
+                    NAME(convert)(row, left, scale[b], offset[b], tile->low, tile->high, to);
+                if (right < side)
+                    NAME(convert)(row + right, side - right, scale[b], offset[b], tile->low, tile->high, to + right);
+                continue;
+            }
+#endif
+            const uint8_t *ok = valid + y * side;
+            for (int64_t r = 0; r < height; r++, row += side, to += side, ok += side) {
+                NAME(convert)(row, side, scale[b], offset[b], tile->low, tile->high, to);
+                if (bad > 0)
+                    blank(to, ok, side);
+                if (counted)
+                    NAME(add)(each + b, NAME(measure_valid)(row + left, right - left, ok + left));
+            }
         }
     }
     if (stats->pixels == stats->nodata)
@@ -215,3 +304,4 @@ int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile 
 #undef SAMPLE_MAX
 #undef SAMPLE_MIN
 #undef SAMPLE_IS_FLOAT
+#undef SAMPLE_IS_16_BITS

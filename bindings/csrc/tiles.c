@@ -1,6 +1,7 @@
 /* Tiling, normalisation and statistics in one pass; the four sample types share tile_kernel.h. */
 #include "decl/codes.h"
 #include "decl/tiles.h"
+#include "planes.h"
 #include "portable.h"
 
 #include <math.h>
@@ -82,6 +83,15 @@ SW_CLONES static int64_t settle(uint8_t *restrict nodata_then_valid, const uint8
     return good;
 }
 
+enum { BAND_GROUP = 16, GROUP_SAMPLES = BAND_GROUP * 1024, ROWS_AT_ONCE = 4 };
+
+/* Bands whose rows lie in the first-level cache together. */
+static int32_t group_of(const sw_tile *tile)
+{
+    const int32_t fit = GROUP_SAMPLES / tile->side;
+    return fit < BAND_GROUP ? fit : BAND_GROUP;
+}
+
 SW_CLONES static int64_t count_set(const uint8_t *valid, int64_t count)
 {
     int32_t set = 0;
@@ -108,6 +118,7 @@ SW_CLONES static void blank(float *restrict out, const uint8_t *restrict valid, 
 #define NAME(x) x##_u16
 #define SAMPLE_MAX UINT16_MAX
 #define SAMPLE_MIN 0
+#define SAMPLE_IS_16_BITS 1
 #include "tile_kernel.h"
 
 #define SAMPLE int16_t
@@ -115,6 +126,7 @@ SW_CLONES static void blank(float *restrict out, const uint8_t *restrict valid, 
 #define NAME(x) x##_i16
 #define SAMPLE_MAX INT16_MAX
 #define SAMPLE_MIN INT16_MIN
+#define SAMPLE_IS_16_BITS 1
 #include "tile_kernel.h"
 
 #define SAMPLE float

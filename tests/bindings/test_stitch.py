@@ -118,6 +118,25 @@ def test_where_tiles_agree_the_map_is_that_of_the_whole_scene_to_the_bit(
     np.testing.assert_array_equal(fly(Stitcher(grid, classes, 0.5), tiles, rows), expected)
 
 
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 9])
+@pytest.mark.parametrize("side", [31, 32, 131])
+def test_long_rows_keep_ties_infinities_and_what_is_not_a_number_in_their_place(classes: int, side: int) -> None:
+    rng = np.random.default_rng(side)
+    levels = np.array([0, 0.25, 0.5, 0.9, 1, 1.5, -0.0, -1, np.nan, np.inf, -np.inf], np.float32)
+    scores = rng.choice(levels, (classes, side, side))
+    scores[:, 3:9] = np.nan
+    stitcher = Stitcher(TileGrid(side, side, 0, 0), classes, 0.5)
+    out = np.full((side, side), 99, np.uint8)
+    stitcher.put(scores, 0, 0, last_row=True, scene_rows=side, out=out, out_first_row=0)
+    known = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+    np.testing.assert_array_equal(out, known.argmax(axis=0))
+    ranked = np.sort(known, axis=0)
+    with np.errstate(invalid="ignore"):
+        distance = np.nan_to_num(ranked[-1] - ranked[-2], nan=0.0, posinf=1.0)
+    units = np.floor(np.clip(distance, 0, 1) * np.float32(65536) + np.float32(0.5))
+    assert stitcher.confidence_total == units.sum(dtype=np.float64) / 65536
+
+
 @settings(max_examples=60, deadline=None)
 @given(grid=grids, rows=st.integers(1, 60), seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_a_stitcher_restored_at_any_tile_goes_on_to_the_same_map(

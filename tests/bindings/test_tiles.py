@@ -114,6 +114,47 @@ def test_a_tile_equals_what_numpy_pads_clips_and_sums(
         assert band.saturated == (0 if dtype is np.float32 else (kept == np.iinfo(dtype).max).sum())
 
 
+def in_order(first: int, count: int) -> list[int]:
+    return list(range(first, first + count))
+
+
+@pytest.mark.parametrize("nodata", [None, 7.0])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("planes", "bands"),
+    [
+        (1, [0]), (3, [0, 1, 2]), (4, in_order(0, 4)), (4, [1, 2, 3]), (4, [3, 2, 1, 0]), (6, in_order(0, 6)),
+        (6, [4, 5]), (12, in_order(0, 12)), (13, in_order(0, 13)), (13, [2, 2, 7, 12]), (13, in_order(1, 11)),
+        (40, in_order(3, 35)),
+    ],
+)  # fmt: skip
+def test_every_number_of_bands_and_every_edge_gives_the_tile_of_numpy(
+    planes: int, bands: list[int], dtype: Any, nodata: float | None
+) -> None:
+    rng = np.random.default_rng(planes)
+    rows, cols, side = 97, 83, 41
+    low, high = (0, 200) if dtype is np.uint8 else (-3000, 3000) if dtype is np.int16 else (0, 60_000)
+    scene = rng.integers(low, high, (rows, cols, planes)).astype(dtype)
+    scene[rng.random((rows, cols)) < 0.001] = 7
+    scene[60:80, 40:] = 7
+    norm = norm_of(len(bands), scale=1e-4)
+    for row, col in ((0, 0), (5, 3), (-9, 11), (20, -20), (70, 20), (30, 60), (-120, -7), (56, 42)):
+        stats, out, valid = cut(scene, Layout.HWC, row, col, side, bands, norm, nodata=nodata)
+        raw = reflected(scene, row, col, side)[..., bands]
+        bad = (raw == 7).all(axis=2) if nodata is not None else np.zeros((side, side), bool)
+        expected = raw.astype(np.float32) * np.array(norm.scale, np.float32) + np.array(norm.offset, np.float32)
+        expected = np.where(bad[..., None], np.float32(0), np.clip(expected, np.float32(0), np.float32(1)))
+        np.testing.assert_array_equal(out, expected.transpose(2, 0, 1))
+        np.testing.assert_array_equal(valid, (~bad).astype(np.uint8))
+        inside = np.zeros((side, side), bool)
+        inside[max(0, -row) : rows - row if rows > row else 0, max(0, -col) : cols - col if cols > col else 0] = True
+        assert (stats.pixels, stats.nodata) == (inside.sum(), (inside & bad).sum())
+        for plane, band in enumerate(stats.bands):
+            kept = raw[..., plane][inside & ~bad].astype(np.float64)
+            expected_sums = (kept.min(), kept.max(), kept.sum()) if kept.size else (0, 0, 0)
+            assert (band.minimum, band.maximum, band.total) == expected_sums
+
+
 @given(side=st.integers(2, 16), seed=st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
 def test_strided_windows_give_the_same_tile_as_their_copies(side: int, seed: int) -> None:

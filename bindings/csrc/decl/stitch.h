@@ -26,7 +26,7 @@ typedef struct {
  *   scores   classes * tile * tile
  *   right    classes * core * overlap'   overlap' = overlap - 2 * margin; the seam to the next tile
  *   below    classes * overlap' * width  the seam to the next tile row
- *   scratch  3 * tile floats
+ *   scratch  classes * tile floats
  *   labels   the class map; its first row is the first core row of this tile row, rows `label_stride` apart
  *   confidence  gains the sum over final pixels of |p - 0.5| * 2, or best minus second best, in 1/65536
  * Returns SW_OK or SW_E_ARGUMENT. */
