@@ -251,6 +251,20 @@ def test_the_checks_of_ci_are_those_of_make_and_ask_nobody() -> None:
         )
 
 
+@pytest.mark.parametrize("version", ["3.10", "3.11"])
+def test_the_pins_hold_every_requirement_with_a_hash(version: str) -> None:
+    text = (ROOT / ".ci" / f"constraints-{version}.txt").read_text()
+    pins = dict(re.findall(r"^([a-z0-9._-]+)==(\S+) ", text, re.MULTILINE))
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", text)) >= len(pins) > 50
+    python = {"python_version": version, "python_full_version": f"{version}.0"}
+    for line in importlib.metadata.requires("swath") or []:
+        needed = Requirement(line)
+        if needed.marker is None or any(
+            needed.marker.evaluate({**python, "extra": extra}) for extra in ("", "cpu", "ground", "test")
+        ):
+            assert needed.specifier.contains(pins[needed.name.lower()]), line
+
+
 # --- nothing foreign is in the tree
 
 
