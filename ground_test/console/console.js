@@ -71,7 +71,8 @@ function stateText({ status_code: code, state, reason_text: reason }) {
 function answerTexts(properties, products) {
   const { alert } = properties;
   const lines = products.map(
-    (product) => `${product.regions} regions of ${product.finding}, confidence ${figure(product.confidence)}` +
+    (product) =>
+      `${product.regions} regions of ${product.finding}, confidence ${figure(product.confidence)}` +
       (product.verified ? ", seal verified" : ", seal NOT verified"),
   );
   return alert ? [`alert ${utc(alert.received_s)}: ${alert.findings} findings`, ...lines] : lines;
@@ -140,7 +141,8 @@ function showOrders({ features, numberMatched }) {
 function showContacts({ contacts, contact, time_s: now }) {
   say(at("contact"), contact ? `in contact with ${contact}` : "no contact");
   const near = contacts.filter(({ end_s }) => end_s > now - BACK_S).slice(0, CONTACTS_SHOWN);
-  const when = ({ start_s, end_s }) => (end_s < now ? "over" : start_s <= now ? "now" : `in ${duration(start_s - now)}`);
+  const ahead = (start_s) => (start_s <= now ? "now" : `in ${duration(start_s - now)}`);
+  const when = ({ start_s, end_s }) => (end_s < now ? "over" : ahead(start_s));
   fill(at("contacts"), near.map((each) => [each, when(each)]), (all) =>
     all.map(([{ station, start_s, end_s, max_elevation_deg: highest }, text]) => {
       const told = [station, utc(start_s), utc(end_s), `${figure(Math.round(highest))}°`, text];

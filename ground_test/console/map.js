@@ -5,6 +5,7 @@ import { boxOf, copies, heldView, pathOf, pieces, ringsOf } from "./shapes.js";
 const SVG = "http://www.w3.org/2000/svg";
 const MARK_PX = 7; // what is smaller than this on the screen gets a mark of this size
 const LABEL_PX = 12;
+const HALO_PX = 3; // around labels, which may lie on anything
 const STEP = 0.25; // of the view's width
 
 function shape(name, attributes, title) {
@@ -95,6 +96,7 @@ export class WorldMap {
         x: lon + (east ? -1 : 1) * 8 * pixel,
         y: -lat + 4 * pixel,
         "font-size": LABEL_PX * pixel,
+        "stroke-width": HALO_PX * pixel,
         "text-anchor": east ? "end" : "start",
       });
       node.textContent = text;

@@ -5,8 +5,8 @@ const place = (point) => Array.isArray(point) && number(point[0]) && number(poin
 
 // The rings of a GeoJSON geometry that is a Polygon or a MultiPolygon; what is neither has none.
 export function ringsOf(geometry) {
-  const polygons =
-    geometry?.type === "Polygon" ? [geometry.coordinates] : geometry?.type === "MultiPolygon" ? geometry.coordinates : [];
+  const { type, coordinates } = geometry ?? {};
+  const polygons = type === "Polygon" ? [coordinates] : type === "MultiPolygon" ? coordinates : [];
   const rings = Array.isArray(polygons) ? polygons.flat() : [];
   return rings.filter((ring) => Array.isArray(ring) && ring.length >= 3 && ring.every(place));
 }

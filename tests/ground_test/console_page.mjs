@@ -14,7 +14,9 @@ class PageNode {
   parent = null;
   constructor(name) { this.name = name; }
   get children() { return this.childNodes.filter((node) => node.name !== "#text"); }
-  get textContent() { return this.name === "#text" ? this.data : this.childNodes.map((node) => node.textContent).join(""); }
+  get textContent() {
+    return this.name === "#text" ? this.data : this.childNodes.map((node) => node.textContent).join("");
+  }
   set textContent(value) { this.replaceChildren(String(value)); }
   set innerHTML(value) { throw new Error("markup"); }
   set outerHTML(value) { throw new Error("markup"); }
@@ -51,15 +53,29 @@ globalThis.document = {
   createElementNS: (space, name) => new PageNode(name),
 };
 globalThis.location = { origin: address };
-globalThis.fetch = (path, options) => (asked.push(path), really(address + path, options));
+let down = (path) => path.startsWith("/stac"); // what does not answer now
+globalThis.fetch = (path, options) => {
+  asked.push(path);
+  return down(path) ? Promise.reject(new TypeError("fetch failed")) : really(address + path, options);
+};
 globalThis.setTimeout = (work, ...rest) => (work.name === "rounds" ? timers.push(work) : later(work, ...rest));
 
 await import(pathToFileURL(`${folder}/console.js`));
-for (let turn = 0; turn < 3; turn++) {
+const rested = async () => {
   while (!timers.length) await new Promise((resolve) => setImmediate(resolve));
+};
+const said = [];
+const round = async (silent) => {
+  down = silent;
   timers.shift()();
-}
-while (!timers.length) await new Promise((resolve) => setImmediate(resolve));
+  await rested();
+  said.push([byId.connection.textContent, byId.connection.className, byId.orders.children.length]);
+};
+await rested();
+said.push([byId.connection.textContent, byId.connection.className, byId.orders.children.length]);
+await round(() => true);
+await round(() => false);
+await round(() => false);
 const shapes = () => byId.map.every().map((node) => [node.attributes.class ?? node.name, node.attributes.d ?? ""]);
 const before = shapes();
 const world = byId.map.attributes.viewBox;
@@ -78,6 +94,7 @@ console.log(JSON.stringify({
   labels: byId.map.every().filter((node) => node.name === "text").map((node) => node.textContent),
   shapes: before,
   views: [world, gone, back, byId.map.attributes.viewBox],
+  said,
   asked,
 }));
 process.exit(0);

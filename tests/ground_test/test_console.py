@@ -251,7 +251,13 @@ def test_the_scripts_ask_only_the_gateway_and_history_only_when_it_changed(desk,
     assert all(path.startswith("/") and not path.startswith("//") for path in shown["asked"])
     assert shown["asked"].count("/status") >= 3
     assert shown["asked"].count("/console/land.geojson") == 1
-    assert shown["asked"].count(f"/orders/{desk.order_id}/statuses") == 1
+    assert shown["asked"].count(f"/orders/{desk.order_id}/statuses") == 2  # the first time its footprint was missing
+
+
+def test_what_does_not_answer_is_told_and_asked_for_again_while_the_rest_is_shown(shown):
+    without_catalogue, without_gateway, *then = shown["said"]
+    assert without_catalogue == without_gateway == ["no answer: fetch failed", "bad", 2]
+    assert then == [["live", "good", 2]] * 2
 
 
 def test_shapes_keep_to_the_map_and_addresses_to_the_gateway():
