@@ -12,6 +12,7 @@ COMMAND_MODULES = (
     "ground_test.gateway.commands",
     "ground_test.bench.commands",
     "ground_test.sim.commands",
+    "ground_test.campaign.commands",
 )
 
 

@@ -1,1 +1,1 @@
-"""Many simulations (an issue of its own builds it)."""
+"""Many simulations of one scenario: run in shards and processes, merged, reported. No Dask, no HTML, no Parquet yet."""
