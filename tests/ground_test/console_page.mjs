@@ -85,7 +85,7 @@ const press = (key) => byId.map["on keydown"]({ key, preventDefault() {} });
 press("0");
 const back = byId.map.attributes.viewBox;
 press("+");
-console.log(JSON.stringify({
+const shown = JSON.stringify({
   ready: body.dataset.ready,
   text: Object.fromEntries(Object.entries(byId).map(([id, node]) => [id, node.textContent])),
   rows: byId.orders.children.map((row) => [row.dataset.order, ...row.children.map((cell) => cell.textContent)]),
@@ -96,5 +96,5 @@ console.log(JSON.stringify({
   views: [world, gone, back, byId.map.attributes.viewBox],
   said,
   asked,
-}));
-process.exit(0);
+});
+process.stdout.write(shown, () => process.exit(0)); // not before all of it is in the pipe
