@@ -152,13 +152,11 @@ static int64_t label_row(const float *p, int64_t plane, int32_t classes, float t
     return sum;
 }
 
-/* The first columns of a seam to the left: blended with what the left tile put aside. */
 SW_CLONES static void blend_across(const float *restrict before, const float *restrict after, int64_t count,
-                                   int64_t seam, float *restrict to)
+                                   const float *restrict weight, float *restrict to)
 {
-    const float length = (float)(2 * seam);
-    for (int32_t x = 0; x < (int32_t)count; x++)
-        to[x] = blended(before[x], after[x], (float)(2 * x + 1) / length);
+    for (int64_t x = 0; x < count; x++)
+        to[x] = blended(before[x], after[x], weight[x]);
 }
 
 SW_CLONES static void blend_down(const float *before, const float *after, int64_t count, float weight, float *to)
@@ -183,7 +181,8 @@ int sw_stitch_put(const float *scores, const sw_grid *grid, const sw_place *plac
     if (count > core || (!last_col && col + core > width))
         return SW_E_ARGUMENT;
     const int64_t blended_cols = place->tile_col > 0 ? (seam < count ? seam : count) : 0, plane = tile * tile;
-    int64_t sum = 0;
+    float weight[SPAN]; /* of the columns of a seam from `weighed` */
+    int64_t sum = 0, weighed = -1;
     for (int64_t y = 0; y < place->rows; y++) {
         const float *from = scores + (margin + y) * tile + margin;
         const int final = place->last_row || y < stride, down = !place->first_row && y < seam;
@@ -193,7 +192,15 @@ int sw_stitch_put(const float *scores, const sw_grid *grid, const sw_place *plac
         for (int64_t k = 0; k < classes; k++) {
             const float *row = from + k * plane;
             float *to = final ? scratch + k * tile : kept + k * seam * width;
-            blend_across(right + (k * core + y) * seam, row, blended_cols, seam, to);
+            for (int64_t x = 0, here; x < blended_cols; x += here) { /* the columns of a seam to the left */
+                here = blended_cols - x < SPAN ? blended_cols - x : SPAN;
+                if (x != weighed) {
+                    for (int64_t i = 0; i < here; i++)
+                        weight[i] = ramp(x + i, seam);
+                    weighed = x;
+                }
+                blend_across(right + (k * core + y) * seam + x, row + x, here, weight, to + x);
+            }
             if (down) {
                 const float *above = below + (k * seam + y) * width + col;
                 blend_down(above, to, blended_cols, ramp(y, seam), to);

@@ -229,9 +229,29 @@ int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile 
     const int64_t fit = GROUP_SAMPLES / (side * many), most = fit < ROWS_AT_ONCE ? fit : ROWS_AT_ONCE;
     const int64_t block = tile->bands <= group && window->col_stride > 1 && right - left == side ? most : 1;
 #endif
+#ifdef FOUR_BANDS
+    const int four = tile->bands == 4 && window->col_stride == 4 && window->band_stride == 1 && side % 8 == 0
+                     && right - left == side && band[0] == 0 && band[1] == 1 && band[2] == 2 && band[3] == 3
+                     && SW_HAS_AVX2;
+    four_stats quick;
+    four_begin(&quick);
+#endif
     walk at = walk_from(tile->row, window->scene_rows);
     for (int64_t y = 0, height; y < side; y += height) {
         const int counted = y >= top && y < bottom && right > left;
+#ifdef FOUR_BANDS
+        if (four && counted) {
+            const int wanted = y + 2 < side && at.at + 2 < window->first_row + window->rows;
+            const SAMPLE *row = samples + (at.at - window->first_row) * window->row_stride + 4 * tile->col;
+            if (four_row(row, side, wanted ? 2 * window->row_stride : 0, any_nodata, nodata, scale, offset, tile->low,
+                         tile->high, out + y * side, side * side, &quick)) {
+                memset(valid + y * side, 1, (size_t)side);
+                height = 1;
+                walk_on(&at);
+                continue;
+            }
+        }
+#endif
         height = counted && block < bottom - y ? block : counted && block > 1 ? bottom - y : 1;
         const SAMPLE *line = NULL;
         int64_t ahead = 0;
@@ -292,6 +312,18 @@ int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile 
             }
         }
     }
+#ifdef FOUR_BANDS
+    if (four)
+        for (int i = 0; i < 16; i++) {
+            const int b = i & 3;
+            each[b].minimum = quick.minimum[i] < each[b].minimum ? quick.minimum[i] : each[b].minimum;
+            each[b].maximum = quick.maximum[i] > each[b].maximum ? quick.maximum[i] : each[b].maximum;
+            if (i < 4) {
+                each[b].total += (double)quick.total[b];
+                each[b].saturated += (int64_t)quick.saturated[b];
+            }
+        }
+#endif
     if (stats->pixels == stats->nodata)
         for (int32_t b = 0; b < tile->bands; b++)
             each[b].minimum = each[b].maximum = 0;
@@ -305,3 +337,4 @@ int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile 
 #undef SAMPLE_MIN
 #undef SAMPLE_IS_FLOAT
 #undef SAMPLE_IS_16_BITS
+#undef FOUR_BANDS

@@ -1,6 +1,7 @@
 /* Tiling, normalisation and statistics in one pass; the four sample types share tile_kernel.h. */
 #include "decl/codes.h"
 #include "decl/tiles.h"
+#include "four_bands.h"
 #include "planes.h"
 #include "portable.h"
 
@@ -116,6 +117,9 @@ SW_CLONES static void blank(float *restrict out, const uint8_t *restrict valid, 
 #define SAMPLE uint16_t
 #define SUM uint32_t /* 4096 * 65535 fits */
 #define NAME(x) x##_u16
+#ifdef SW_AVX2
+#define FOUR_BANDS 1
+#endif
 #define SAMPLE_MAX UINT16_MAX
 #define SAMPLE_MIN 0
 #define SAMPLE_IS_16_BITS 1

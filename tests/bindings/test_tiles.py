@@ -118,6 +118,7 @@ def in_order(first: int, count: int) -> list[int]:
     return list(range(first, first + count))
 
 
+@pytest.mark.parametrize("side", [40, 41])
 @pytest.mark.parametrize("nodata", [None, 7.0])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
@@ -129,13 +130,16 @@ def in_order(first: int, count: int) -> list[int]:
     ],
 )  # fmt: skip
 def test_every_number_of_bands_and_every_edge_gives_the_tile_of_numpy(
-    planes: int, bands: list[int], dtype: Any, nodata: float | None
+    planes: int, bands: list[int], dtype: Any, nodata: float | None, side: int
 ) -> None:
     rng = np.random.default_rng(planes)
-    rows, cols, side = 97, 83, 41
+    rows, cols = 97, 83
     low, high = (0, 200) if dtype is np.uint8 else (-3000, 3000) if dtype is np.int16 else (0, 60_000)
     scene = rng.integers(low, high, (rows, cols, planes)).astype(dtype)
     scene[rng.random((rows, cols)) < 0.001] = 7
+    full = None if dtype is np.float32 else np.iinfo(dtype).max
+    if full is not None:
+        scene[rng.random(scene.shape) < 0.001] = full
     scene[60:80, 40:] = 7
     norm = norm_of(len(bands), scale=1e-4)
     for row, col in ((0, 0), (5, 3), (-9, 11), (20, -20), (70, 20), (30, 60), (-120, -7), (56, 42)):
@@ -151,8 +155,9 @@ def test_every_number_of_bands_and_every_edge_gives_the_tile_of_numpy(
         assert (stats.pixels, stats.nodata) == (inside.sum(), (inside & bad).sum())
         for plane, band in enumerate(stats.bands):
             kept = raw[..., plane][inside & ~bad].astype(np.float64)
-            expected_sums = (kept.min(), kept.max(), kept.sum()) if kept.size else (0, 0, 0)
-            assert (band.minimum, band.maximum, band.total) == expected_sums
+            measured = (kept.min(), kept.max(), kept.sum()) if kept.size else (0, 0, 0)
+            assert (band.minimum, band.maximum, band.total) == measured
+            assert band.saturated == (kept == full).sum()
 
 
 @given(side=st.integers(2, 16), seed=st.integers(0, 99))
