@@ -418,7 +418,7 @@ TABLE = [
     ),
     row(
         "schedule: unknown field",
-        spoil("schedule.toml", "wcet_us = 600", "wect_us = 600"),
+        spoil("schedule.toml", "wcet_us = ", "wect_us = "),
         run=SCHEDULE,
         status=2,
         code="config_error",

@@ -19,7 +19,8 @@ from bindings.crc import crc32c
 from flight.pipeline.errors import PipelineError
 from flight.services import cbor
 
-TILE_HEADER = struct.Struct("<4sIIIII")  # magic, tile row, tile column, classes, side, CRC-32C of scores
+TILE_HEADER = struct.Struct("<4sIIIII")  # magic, tile row, tile column, classes, side, CRC-32C of all else
+CRC_BYTES = 4
 TILE_MAGIC = b"SWT2"
 STATE_MAGIC = b"SWK2"
 MAX_STATE_BYTES = 1 << 28
@@ -80,7 +81,9 @@ class Checkpoint:
         """Keep one tile's scores (classes, side, side)."""
         octets = np.ascontiguousarray(scores).tobytes()
         classes, side = scores.shape[:2]
-        self._write(self._row, TILE_HEADER.pack(TILE_MAGIC, row, column, classes, side, crc32c(octets)) + octets)
+        head = TILE_HEADER.pack(TILE_MAGIC, row, column, classes, side, 0)[:-CRC_BYTES]
+        check = crc32c(octets, crc32c(head))
+        self._write(self._row, head + check.to_bytes(CRC_BYTES, "little") + octets)
 
     def tiles(self, row: int, classes: int, side: int) -> dict[int, NDArray[np.float32]]:
         """Kept tiles of one tile row by column. A torn tail is left out and cut off."""
@@ -93,7 +96,8 @@ class Checkpoint:
                 break
             magic, tile_row, column, tile_classes, tile_side, crc = TILE_HEADER.unpack_from(record)
             octets = record[TILE_HEADER.size :]
-            if magic != TILE_MAGIC or (tile_classes, tile_side) != (classes, side) or crc32c(octets) != crc:
+            check = crc32c(octets, crc32c(record[: TILE_HEADER.size - CRC_BYTES]))
+            if magic != TILE_MAGIC or (tile_classes, tile_side) != (classes, side) or check != crc:
                 break
             if tile_row == row:
                 kept[column] = np.frombuffer(octets, dtype=np.float32).reshape(classes, side, side).copy()

@@ -480,7 +480,7 @@ def test_memory_rewritten_during_the_copy_gives_the_offered_rows_or_none(tmp_pat
         with hammered(bench):
             job_id = bench.order(bench.ground.job())
             bench.run_until(lambda: bench.ended(job_id))
-        assert bench.process.desk.strips_refused > 0, "the hammer never hit"
+        # whether the hammer hits a copy is a matter of luck here; the next test goes on until it has
         assert bench.answer(job_id) in (GIVEN_UP, (JobState.DELIVERED, Reason.NONE))
         if bench.products:
             assert np.array_equal(bench.opened(job_id)[0].mask(), ROWS)
@@ -494,7 +494,7 @@ def test_no_copy_under_the_hammer_is_anything_but_the_offered_rows(tmp_path: Pat
     with HostileBench(tmp_path, lambda payload: payload.say()) as bench, hammered(bench):
         reader = AnswerReader(bench.answer_fd)
         end_s = time.monotonic() + 15.0
-        while refused < 10 and time.monotonic() < end_s:
+        while (refused < 10 or not taken) and time.monotonic() < end_s:
             offer = bench.payloads[0].slots.put(0, geometry.job, 0, 0, block)
             try:
                 assert np.array_equal(reader.take(offer, geometry), block)
