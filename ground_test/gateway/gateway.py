@@ -79,7 +79,8 @@ class Gateway:
         )
         manifests = {name: each.manifest for name, each in applications.items()}
         token = write_token(folder / config.token_file, random_bytes)
-        api = Api(self._store, self._board, trust, manifests, self._clock, token, {"products": products, "stac": stac})
+        folders = {"products": products, "stac": stac}
+        api = Api(self._store, self._board, trust, manifests, self._clock, token, folders, config.station)
         self._server = ApiServer(api, config.port if port is None else port)
 
     @property
