@@ -148,12 +148,14 @@ def test_a_restart_at_any_moment_loses_no_job_and_delivers_one_product(at_s: flo
 
 
 def test_the_audit_chain_goes_on_over_a_restart() -> None:
-    simulation, _ = flown(fault=[restart(300), restart(310)])
+    jobs = msgspec.to_builtins(load_scenario(EXAMPLE).job[:2])
+    simulation, result = flown(duration_s=900.0, job=jobs, fault=[restart(400)])
+    assert [job.state for job in result.jobs] == ["delivered"] * 2  # one before the restart, one behind it
     head, sequence = FIRST, 0
     for payload in records(simulation, RecordKind.AUDIT):
         record = follow(head, sequence, payload)
         head, sequence = record.digest, record.sequence
-    assert sequence >= 2
+    assert sequence >= 4  # both products and their alerts
 
 
 def test_losses_cost_time_and_no_product() -> None:
