@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -66,6 +67,14 @@ class TileStats:
     pixels: int  # pixels inside the scene
 
 
+@lru_cache(maxsize=8)
+def _factors(norm: Normalisation) -> tuple[Any, Any]:
+    """Scales and offsets as C sees them, checked: every tile of a scene asks for the same."""
+    if not all(abs(number) <= _FLOAT32_MAX for number in (*norm.scale, *norm.offset, norm.low, norm.high)):
+        raise GeometryRefused("scale, offset, low and high must be finite in float32")
+    return ffi.new("float[]", norm.scale), ffi.new("float[]", norm.offset)
+
+
 def tile_f32(
     window: NDArray[Any],
     layout: Layout,
@@ -92,21 +101,21 @@ def tile_f32(
     source = view("window", window, tuple(_KERNELS), 3, contiguous=False)
     rows, cols, planes = window.shape if layout == Layout.HWC else (*window.shape[1:], window.shape[0])
     side = out.shape[-1] if isinstance(out, np.ndarray) and out.ndim else 0
+    bands = tuple(bands)
     count = len(bands)
     target = view("out", out, np.float32, 3, shape=(count, side, side), writable=True)
     mask = view("valid", valid, np.uint8, 2, shape=(side, side), writable=True)
     if not 1 <= side <= SIDE_MAX:
         raise GeometryRefused(f"a tile's side is 1 to {SIDE_MAX} pixels, got {side}")
     if not count or min(bands) < 0 or max(bands) >= planes:
-        raise GeometryRefused(f"bands {tuple(bands)} of a window with {planes}")
+        raise GeometryRefused(f"bands {bands} of a window with {planes}")
     if not rows or not cols or first_row < 0 or first_row + rows > scene_rows:
         raise GeometryRefused(f"a window of {rows} x {cols} at row {first_row} of a scene of {scene_rows} rows")
     if max(abs(row), abs(col), scene_rows) > _FAR:
         raise GeometryRefused(f"row {row}, col {col}, scene_rows {scene_rows}: beyond {_FAR}")
     if len(norm.scale) != count or len(norm.offset) != count:
         raise GeometryRefused(f"{len(norm.scale)} scales and {len(norm.offset)} offsets for {count} bands")
-    if not all(abs(number) <= _FLOAT32_MAX for number in (*norm.scale, *norm.offset, norm.low, norm.high)):
-        raise GeometryRefused("scale, offset, low and high must be finite in float32")
+    factors = _factors(norm)
     if np.may_share_memory(out, valid) or np.may_share_memory(window, out) or np.may_share_memory(window, valid):
         raise GeometryRefused("window, out and valid must not overlap in memory")
 
@@ -124,9 +133,8 @@ def tile_f32(
         ffi.cast(pointer, source),
         block,
         tile,
-        ffi.new("int32_t[]", list(bands)),
-        ffi.new("float[]", norm.scale),
-        ffi.new("float[]", norm.offset),
+        ffi.new("int32_t[]", bands),
+        *factors,
         ffi.cast("float *", target),
         ffi.cast("uint8_t *", mask),
         each,

@@ -84,9 +84,9 @@ SW_CLONES static int64_t settle(uint8_t *restrict nodata_then_valid, const uint8
     return good;
 }
 
-enum { BAND_GROUP = 16, GROUP_SAMPLES = BAND_GROUP * 1024, ROWS_AT_ONCE = 4 };
+enum { BAND_GROUP = 16, GROUP_SAMPLES = BAND_GROUP * 4096, ROWS_AT_ONCE = 8 };
 
-/* Bands whose rows lie in the first-level cache together. */
+/* Bands whose rows are held together. */
 static int32_t group_of(const sw_tile *tile)
 {
     const int32_t fit = GROUP_SAMPLES / tile->side;
