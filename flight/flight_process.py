@@ -24,7 +24,6 @@ from flight.agent.component import AGENT, GATE
 from flight.agent.core import AgentCore
 from flight.agent.effects import Input
 from flight.agent.egress import EgressGate
-from flight.agent.errors import EgressRefused
 from flight.agent.keys import generate_recipient_key
 from flight.component import APPLICATIONS_DISABLED, BOOTED
 from flight.executive.garbage import IdleCollector
@@ -44,6 +43,7 @@ from flight.pipeline.control import CameraReport, PayloadReport
 from flight.pipeline.control_sockets import ControlServer
 from flight.pipeline.process_setup import Parent, StopFlag, lower_rights
 from flight.product.envelope import encrypt_to
+from flight.replay import replay
 from flight.satellite import Satellite
 from flight.services import cbor
 from flight.services.events import EventRing
@@ -53,7 +53,6 @@ from flight.services.telemetry import TelemetryPacket
 
 GROUND_ENTITY = 1  # CFDP entity of the ground; a satellite's is its spacecraft number + 256
 EVENTS = 512
-REPLAYED_BY_AGENT = frozenset((RecordKind.GRANT, RecordKind.REVOCATION, RecordKind.JOB, RecordKind.PRODUCT))
 NOMINAL_TABLE = Path(__file__).resolve().parent / "executive" / "nominal.toml"
 
 
@@ -91,7 +90,9 @@ class FlightProcess:
         answers = AnswerDesk(parts.journal, parts.answers, parts.applications)
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
-        records = _replay(paths.journal, self.agent, self.gate, answers, downlink, audit)
+        replayed = replay(read_journal(paths.journal), self.agent, self.gate, answers, downlink, audit)
+        for reason in replayed.refused:
+            _log({"event": "not_restored", "message": reason})
         self.desk = PayloadDesk(
             ControlServer(paths.endpoint("camera"), CameraReport),
             ControlServer(paths.endpoint("payload"), PayloadReport),
@@ -114,7 +115,7 @@ class FlightProcess:
             self.send_telemetry,
         )
         satellite.resume()
-        self.events.emit(BOOTED, restarts=restarts.get("flight", 0), records=records)
+        self.events.emit(BOOTED, restarts=restarts.get("flight", 0), records=replayed.records)
         if parts.disabled:
             self.events.emit(APPLICATIONS_DISABLED, applications=len(parts.disabled))
         table = load_schedule(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
@@ -161,36 +162,6 @@ class FlightProcess:
         while self.desk.failures:
             _log({"event": "refused", "reason": self.desk.failures.popleft()})
         return not stop.is_set and parent.alive
-
-
-def _replay(
-    journal: Path, agent: AgentCore, gate: EgressGate, answers: AnswerDesk, downlink: Downlink, audit: AuditLog
-) -> int:
-    """Everything durable, in order, to whom it belongs; how many records there were."""
-    products: list[bytes] = []
-    count = 0
-    for record in read_journal(journal):
-        count += 1
-        if record.kind in REPLAYED_BY_AGENT:
-            agent.apply(record.kind, record.payload)
-        if record.kind == RecordKind.PRODUCT:
-            products.append(record.payload)
-        elif record.kind == RecordKind.STRIP:
-            answers.replay(record.payload)
-        elif record.kind == RecordKind.TRANSFER:
-            downlink.replay(record.payload)
-        elif record.kind == RecordKind.AUDIT:
-            audit.replay(record.payload)
-    # the gate may refuse, and writes that down: only when the audit chain has been followed to its end
-    for payload in products:
-        try:
-            gate.restore_product(payload)
-        except EgressRefused as error:  # its job fails when it is to be sent
-            _log({"event": "not_restored", "message": str(error)})
-    for entry in agent.jobs:
-        if not entry.live and entry.release is not None:
-            gate.forget_product(entry.release.product_id)
-    return count
 
 
 def _log(record: dict[str, object]) -> None:

@@ -18,7 +18,6 @@ from flight.agent.component import AGENT, GATE
 from flight.agent.core import AgentCore
 from flight.agent.effects import Input
 from flight.agent.egress import EgressGate
-from flight.agent.errors import EgressRefused
 from flight.agent.keys import KeyStore
 from flight.agent.orbit import Station as StationPlace
 from flight.agent.states import JobState
@@ -29,7 +28,7 @@ from flight.executive.frame_context import FrameContext
 from flight.executive.modes import Mode, ModeManager
 from flight.executive.schedule import modes_of
 from flight.executive.schedule_table import load as load_schedule
-from flight.flight_process import GROUND_ENTITY, NOMINAL_TABLE, REPLAYED_BY_AGENT, entity_of
+from flight.flight_process import GROUND_ENTITY, NOMINAL_TABLE, entity_of
 from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
 from flight.link.tm_frame import TmFramer
@@ -40,6 +39,7 @@ from flight.pipeline.answer_slots import AnswerReader
 from flight.pipeline.answers import AnswerDesk
 from flight.pipeline.control import CameraReport, PayloadReport
 from flight.pipeline.control_sockets import ControlServer
+from flight.replay import replay
 from flight.satellite import Satellite
 from flight.services import cbor
 from flight.services.events import EventRing
@@ -154,7 +154,10 @@ class SimulatedSatellite:
         answers = AnswerDesk(journal, self._answer, self._applications)
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, journal)
-        self.records_replayed += self._replay(self.agent, self.gate, answers, downlink, audit)
+        replayed = replay(JournalReader(self.storage), self.agent, self.gate, answers, downlink, audit)
+        self.records_replayed += replayed.records
+        if replayed.refused:
+            self.raised["egress_refused"] = self.raised.get("egress_refused", 0) + len(replayed.refused)
         desk = PayloadDesk(
             cast("ControlServer[CameraReport]", self._camera),  # poll, send, silent_s and close, without a socket
             cast("ControlServer[PayloadReport]", self._payload),
@@ -244,31 +247,3 @@ class SimulatedSatellite:
         self.gate.send_telemetry(self.flight.telemetry())
         self.gate.send_telemetry(TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()))
         self.gate.send_telemetry(TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()))
-
-    def _replay(
-        self, agent: AgentCore, gate: EgressGate, answers: AnswerDesk, downlink: Downlink, audit: AuditLog
-    ) -> int:
-        """As flight.flight_process does, from memory."""
-        products: list[bytes] = []
-        count = 0
-        for record in JournalReader(self.storage):
-            count += 1
-            if record.kind in REPLAYED_BY_AGENT:
-                agent.apply(record.kind, record.payload)
-            if record.kind == RecordKind.PRODUCT:
-                products.append(record.payload)
-            elif record.kind == RecordKind.STRIP:
-                answers.replay(record.payload)
-            elif record.kind == RecordKind.TRANSFER:
-                downlink.replay(record.payload)
-            elif record.kind == RecordKind.AUDIT:
-                audit.replay(record.payload)
-        for payload in products:
-            try:
-                gate.restore_product(payload)
-            except EgressRefused as error:
-                self.raised[error.code] = self.raised.get(error.code, 0) + 1
-        for entry in agent.jobs:
-            if not entry.live and entry.release is not None:
-                gate.forget_product(entry.release.product_id)
-        return count
