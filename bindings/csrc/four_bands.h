@@ -1,7 +1,8 @@
 /* The commonest tile by hand: four interleaved 16-bit bands, all of them wanted, rows of whole eights inside the scene.
- * A pixel is two pairs of samples; even and odd pairs part by one shuffle, and a pair by a mask and a shift, so that the
- * widening that the conversion needs anyway is the deinterleaving. Minimum and maximum are taken of the samples as they
- * lie: lane i belongs to band i modulo 4. Sums are of integers, so all is equal to the general form to the bit. */
+ * A pixel is two pairs of samples; even and odd pairs part by one shuffle, and a pair by a mask and a shift, so that
+ * the widening that the conversion needs anyway is the deinterleaving. Minimum and maximum are taken of the samples
+ * as they lie: lane i belongs to band i modulo 4. Sums are of integers, so all is equal to the general form to the
+ * bit. */
 #ifndef SWATH_FOUR_BANDS_H
 #define SWATH_FOUR_BANDS_H
 

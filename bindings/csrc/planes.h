@@ -1,5 +1,5 @@
-/* Interleaved 16-bit samples to planes: 8 x 8 transpositions where the compiler has vectors of fixed size, which it turns
- * into the unpack or zip instructions of the machine; elsewhere single loads. Moves bits only. */
+/* Interleaved 16-bit samples to planes: 8 x 8 transpositions where the compiler has vectors of fixed size, which it
+ * turns into the unpack or zip instructions of the machine; elsewhere single loads. Moves bits only. */
 #ifndef SWATH_PLANES_H
 #define SWATH_PLANES_H
 
@@ -78,7 +78,7 @@ SW_INLINE void spread_any(const uint16_t *samples, int64_t stride, int64_t count
 }
 
 #ifdef SW_AVX2
-/* transpose_16() of all eight lanes for pixels x..x+15: pixel i and pixel i + 8 share a vector. Returns where it ended. */
+/* transpose_16() of all eight lanes for sixteen pixels: i and i + 8 share a vector. Returns the pixel it came to. */
 SW_FOR_AVX2 static int64_t spread_eight_avx2(const uint16_t *samples, int64_t stride, int64_t count, int last,
                                              int64_t ahead, uint16_t *const *to)
 {

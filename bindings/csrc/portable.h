@@ -12,7 +12,8 @@
 
 #if defined(__GNUC__)
 #define SW_INLINE static inline __attribute__((always_inline))
-#define SW_PREFETCH(address) __builtin_prefetch(address, 0, 2) /* into the second level: blocks of rows outgrow the first */
+/* Into the second level: blocks of rows outgrow the first. */
+#define SW_PREFETCH(address) __builtin_prefetch(address, 0, 2)
 #else
 #define SW_INLINE static inline
 #define SW_PREFETCH(address) ((void)(address))

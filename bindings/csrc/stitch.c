@@ -82,8 +82,8 @@ static int64_t label_most(const float *p, int64_t plane, int32_t classes, int64_
 }
 
 #ifdef SW_AVX2
-/* label_most() of whole 32s of columns, with best and second best in registers; `classes` is a constant where that pays.
- * _mm256_max_ps(a, b) is a > b ? a : b, _mm256_min_ps(a, b) is a < b ? a : b, so what is not a number fares as there. */
+/* label_most() of whole 32s of columns, best and second best in registers; `classes` is a constant where that pays.
+ * _mm256_max_ps(a, b) is a > b ? a : b, _mm256_min_ps(a, b) is a < b ? a : b: what is not a number fares as there. */
 SW_FOR_AVX2 SW_INLINE __m256i label_eight(const float *p, int64_t plane, int32_t classes, __m256i *sum)
 {
     const __m256 none = _mm256_set1_ps(-INFINITY);
@@ -170,8 +170,9 @@ int sw_stitch_put(const float *scores, const sw_grid *grid, const sw_place *plac
 {
     const int64_t tile = grid->tile, margin = grid->margin, classes = grid->classes, width = grid->width;
     const int64_t seam = (int64_t)grid->overlap - 2 * margin, core = tile - 2 * margin, stride = core - seam;
-    if (tile < 1 || tile > TILE_MAX || margin < 0 || seam < 0 || stride < 1 || seam > stride || classes < 1 || classes > SW_CLASSES_MAX
-        || width < 1 || place->tile_col < 0 || place->tile_col >= place->tile_cols || place->rows < 1
+    if (tile < 1 || tile > TILE_MAX || margin < 0 || seam < 0 || stride < 1 || seam > stride || classes < 1
+        || classes > SW_CLASSES_MAX || width < 1 || place->tile_col < 0 || place->tile_col >= place->tile_cols
+        || place->rows < 1
         || place->rows > core || (place->tile_cols - 1) * stride >= width
         || (!place->last_row && place->rows != core))
         return SW_E_ARGUMENT;
@@ -209,9 +210,8 @@ int sw_stitch_put(const float *scores, const sw_grid *grid, const sw_place *plac
             }
         }
         if (final)
-            sum += label_row(scratch, tile, grid->classes, grid->threshold, touched, label);
-        if (final)
-            sum += label_row(from + touched, plane, grid->classes, grid->threshold, count - touched, label + touched);
+            sum += label_row(scratch, tile, grid->classes, grid->threshold, touched, label)
+                   + label_row(from + touched, plane, grid->classes, grid->threshold, count - touched, label + touched);
         else
             for (int64_t k = 0; k < classes; k++)
                 memcpy(kept + k * seam * width + touched, from + k * plane + touched,

@@ -1,9 +1,10 @@
 /* The tile kernel for one sample type; tiles.c includes it once per type with
- * SAMPLE, SUM (holds a row's sum exactly, or double), NAME(x), SAMPLE_MAX, SAMPLE_MIN, and for float SAMPLE_IS_FLOAT.
+ * SAMPLE, SUM (holds the sum of a block of rows exactly, or double), NAME(x), SAMPLE_MAX, SAMPLE_MIN, for float
+ * SAMPLE_IS_FLOAT, for two octets SAMPLE_IS_16_BITS, and where four_bands.h can be used FOUR_BANDS.
  * No include guard on purpose.
  *
- * A row of one band is first made contiguous, reflected ends and all (`fetch`); everything else runs on such rows, which
- * stay in the first-level cache, and so needs no variants for strides. */
+ * A row of one band is first made contiguous, reflected ends and all (`fetch`); everything else runs on such rows, a
+ * few at a time inside the scene, and so needs no variants for strides. */
 
 typedef struct {
     SAMPLE minimum, maximum;

@@ -108,14 +108,14 @@ SW_CLONES static void blank(float *restrict out, const uint8_t *restrict valid, 
 }
 
 #define SAMPLE uint8_t
-#define SUM uint32_t /* of one row: 4096 * 255 fits */
+#define SUM uint32_t /* of ROWS_AT_ONCE rows: 8 * 4096 * 255 fits */
 #define NAME(x) x##_u8
 #define SAMPLE_MAX UINT8_MAX
 #define SAMPLE_MIN 0
 #include "tile_kernel.h"
 
 #define SAMPLE uint16_t
-#define SUM uint32_t /* 4096 * 65535 fits */
+#define SUM uint32_t /* 8 * 4096 * 65535 fits */
 #define NAME(x) x##_u16
 #ifdef SW_AVX2
 #define FOUR_BANDS 1
@@ -126,7 +126,7 @@ SW_CLONES static void blank(float *restrict out, const uint8_t *restrict valid, 
 #include "tile_kernel.h"
 
 #define SAMPLE int16_t
-#define SUM int32_t /* 4096 * 32768 fits */
+#define SUM int32_t /* 8 * 4096 * 32768 fits */
 #define NAME(x) x##_i16
 #define SAMPLE_MAX INT16_MAX
 #define SAMPLE_MIN INT16_MIN
