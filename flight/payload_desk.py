@@ -33,6 +33,7 @@ from flight.pipeline.control import (
     ReleaseOrder,
 )
 from flight.pipeline.control_sockets import ControlServer
+from flight.services.journal_format import JournalFull
 from hal.clock import Clock
 
 NOTHING_LOOKED_AT = InferenceSummary(0, 0, 0, 0.0, 0.0)
@@ -182,7 +183,10 @@ class PayloadDesk:
             # a capture that ended early is an answer with honest coverage, if it has any line
             ok = report.state == "done" or (report.lines > report.lost and report.meta is not None)
             if report.meta is not None:
-                self._answers.describe(capture, report.meta)
+                try:
+                    self._answers.describe(capture, report.meta)
+                except JournalFull:
+                    return  # the camera says it again
             if report.reason:
                 self.failures.append(report.reason)
             self._tell(CaptureEnded(capture, report.lines, report.lost, ok))

@@ -17,6 +17,7 @@ from flight.link.cfdp.pdu import Finished, Transaction, decode
 from flight.link.cfdp.records import SenderRecord
 from flight.link.cfdp.sender import Sender, SenderConfig, acknowledge_closed
 from flight.link.errors import LinkError
+from flight.services.journal_format import JournalFull
 from flight.services.records import RecordKind
 
 Read = Callable[[int, int], bytes]
@@ -140,13 +141,19 @@ class Downlink:
 
         Call it after the closing acknowledgement had its chance to leave: such a transfer is forgotten here.
         """
-        ended = [(name, t.sender.delivered) for name, t in self._transfers.items() if t.sender.finished]
-        for name, _ in ended:
-            transfer = self._transfers.pop(name)
+        ended: list[tuple[str, bool]] = []
+        for name, transfer in list(self._transfers.items()):
+            if not transfer.sender.finished:
+                continue
+            try:
+                self._write(transfer.sender)
+            except JournalFull:
+                break  # told when its end is with the journal
+            del self._transfers[name]
             reply = transfer.sender.next_pdu(0.0, 1 << 16)
             if reply is not None:
                 self._replies.append(reply)
-            self._write(transfer.sender)
+            ended.append((name, transfer.sender.delivered))
         ended, self._settled = ended + self._settled, []
         return ended
 

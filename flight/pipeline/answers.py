@@ -89,12 +89,11 @@ class AnswerDesk:
             self.skipped += 1
 
     def describe(self, capture: bytes, meta: CaptureMeta) -> None:
-        """Keep what the camera says of a capture; journalled, for the camera forgets."""
+        """Keep and journal what the camera says of a capture, for it forgets. Raises JournalFull: say it again."""
         if capture not in self._metas:
+            record = cbor.encode({_CAPTURE: capture, _META: msgspec.msgpack.encode(meta)})
+            self._journal.append(RecordKind.STRIP, record)
             self._metas[capture] = meta
-            self._journal.append(
-                RecordKind.STRIP, cbor.encode({_CAPTURE: capture, _META: msgspec.msgpack.encode(meta)})
-            )
 
     def begin(
         self,
