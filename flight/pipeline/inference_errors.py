@@ -1,0 +1,61 @@
+"""What can go wrong between a graph and its scores."""
+
+from __future__ import annotations
+
+from flight.pipeline.errors import PipelineError
+
+
+class InferenceError(PipelineError):
+    """Base of every error of loading and running a graph."""
+
+    code = "inference_error"
+
+
+class GraphRejected(InferenceError, ValueError):
+    """ONNX Runtime cannot load the graph, or its inputs and outputs are not those of an application."""
+
+    code = "graph_rejected"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the graph cannot be run: {reason}")
+        self.reason = reason
+
+
+class InferenceFailed(InferenceError, RuntimeError):
+    """A run of the graph ended with an error."""
+
+    code = "inference_failed"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"inference failed: {reason}")
+        self.reason = reason
+
+
+class InferenceTimedOut(InferenceError, TimeoutError):
+    """A run was stopped because it took longer than a tile may. The session can be used again."""
+
+    code = "inference_timed_out"
+
+    def __init__(self, limit_s: float, took_s: float) -> None:
+        super().__init__(f"a tile may take {limit_s:g} s; its run was stopped after {took_s:.3f} s")
+        self.limit_s, self.took_s = limit_s, took_s
+
+
+class ModelOutputInvalid(InferenceError, ValueError):
+    """Scores of the wrong shape, not finite, or outside 0 ... 1."""
+
+    code = "model_output_invalid"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the model's output is invalid: {reason}")
+        self.reason = reason
+
+
+class TileMismatch(InferenceError, ValueError):
+    """A buffer that cannot be a session's input or output: wrong shape, type, or layout in memory."""
+
+    code = "tile_mismatch"
+
+    def __init__(self, name: str, expected: str, found: str) -> None:
+        super().__init__(f"`{name}` must be {expected}, got {found}")
+        self.name, self.expected, self.found = name, expected, found
