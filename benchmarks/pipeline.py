@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from bindings.stitch import TileGrid
 from bindings.tiles import Normalisation
-from flight.pipeline.engine import Engine, EngineSetup, Session, Step
+from flight.pipeline.engine import Engine, EngineSetup, Step
+from flight.pipeline.engine_session import RunningSession
 from flight.pipeline.session import OnnxSession
 from payload_models.loader import load_application
 
@@ -34,8 +35,8 @@ class MadeScene:
     lines = property(lambda self: self._height)
     available = property(lambda self: self._height)
 
-    def rows(self, first: int, count: int) -> NDArray[Any]:
-        return np.take(self._kinds, np.arange(first, first + count) // 64 % 2, axis=0)
+    def read_into(self, first: int, out: NDArray[Any]) -> None:
+        np.take(self._kinds, np.arange(first, first + len(out)) // 64 % 2, axis=0, out=out, mode="clip")
 
     def release(self, before: int) -> None:
         """Nothing is held."""
@@ -68,7 +69,7 @@ def graph_session(application: str) -> OnnxSession:
 class EndToEnd:
     """One scene through the engine; what is measured is its wall time over the wall time inside the session."""
 
-    def __init__(self, side: int, session: Session, *, overlap: int, bands: int = 4) -> None:
+    def __init__(self, side: int, session: RunningSession, *, overlap: int, bands: int = 4) -> None:
         self._scene, self._session = MadeScene(side, side, bands), session
         self._setup = setup_of(side, bands, overlap)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from flight.services import cbor
 TILE_HEADER = struct.Struct("<4sIIIII")  # magic, tile row, tile column, classes, side, CRC-32C of all else
 CRC_BYTES = 4
 TILE_MAGIC = b"SWT2"
-STATE_MAGIC = b"SWK2"
+STATE_MAGIC = b"SWK3"
 MAX_STATE_BYTES = 1 << 28
 READ_BYTES = 1 << 20
 
@@ -79,11 +80,11 @@ class Checkpoint:
 
     def save_tile(self, row: int, column: int, scores: NDArray[np.float32]) -> None:
         """Keep one tile's scores (classes, side, side)."""
-        octets = np.ascontiguousarray(scores).tobytes()
+        octets = np.ascontiguousarray(scores).reshape(-1).view(np.uint8)  # not a copy: a slot of the ring
         classes, side = scores.shape[:2]
         head = TILE_HEADER.pack(TILE_MAGIC, row, column, classes, side, 0)[:-CRC_BYTES]
         check = crc32c(octets, crc32c(head))
-        self._write(self._row, head + check.to_bytes(CRC_BYTES, "little") + octets)
+        self._write(self._row, head + check.to_bytes(CRC_BYTES, "little"), octets)
 
     def tiles(self, row: int, classes: int, side: int) -> dict[int, NDArray[np.float32]]:
         """Kept tiles of one tile row by column. A torn tail is left out and cut off."""
@@ -107,7 +108,7 @@ class Checkpoint:
 
     def save_row(self, engine_state: dict[str, object], rows: NDArray[np.uint8]) -> None:
         """A tile row is whole: append its final class rows, then replace the state, then forget its tiles."""
-        octets = rows.tobytes()
+        octets = np.ascontiguousarray(rows).reshape(-1)
         self._write(self._classes, octets)
         try:
             self._replace_state(self.class_rows_kept + rows.shape[0], crc32c(octets, self._crc), engine_state)
@@ -133,11 +134,16 @@ class Checkpoint:
         temporary.replace(self._folder / "state.bin")
         self._state = state
 
-    def _write(self, stream: object, octets: bytes) -> None:
-        view = memoryview(octets)
+    def _write(self, stream: FileIO, *parts: bytes | NDArray[np.uint8]) -> None:
+        """Append, in one call of the system where it takes all."""
+        views = [memoryview(part).cast("B") for part in parts]
         try:
-            while view:
-                view = view[stream.write(view) :]  # type: ignore[attr-defined]
+            while views:
+                written = os.writev(stream.fileno(), views)
+                while views and written >= len(views[0]):
+                    written -= len(views.pop(0))
+                if views:
+                    views[0] = views[0][written:]
         except OSError as error:
             raise CheckpointUnusable(str(self._folder), error.strerror or str(error)) from error
 

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         key = development_key(KEYS, os.urandom)
     except OSError as error:
         raise OutputNotWritable(str(KEYS), error.strerror or str(error)) from error
-    report = run_scene(order, key, SystemClock())
+    report = run_scene(order, key, SystemClock(), len(os.sched_getaffinity(0)))
     info, progress, product = report.info, report.progress, report.product
     products_bytes = sum(output.octets for output in report.outputs if output.kind == "product")
     data = {

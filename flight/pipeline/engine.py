@@ -1,24 +1,48 @@
-"""Strip -> tiles -> inference -> stitch -> class rows. One step is one tile; memory does not grow with the strip."""
+"""Strip -> tiles -> inference -> stitch -> class rows. One step is one tile; memory does not grow with the strip.
+
+The caller's thread cuts tiles and stitches their scores; the graph runs there too, or in a thread of its own, so that
+tiles are cut ahead of it and stitched behind it meanwhile. The answer is the same: tiles pass each stage in order.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
-from hashlib import sha256
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.stitch import Stitcher, TileGrid
-from bindings.tiles import Layout, Normalisation, tile_f32
-from flight.pipeline.area import PixelArea
+from bindings.answer import MARGIN_ONE, blank, measure
+from bindings.stitch import Stitcher
 from flight.pipeline.checkpoint import Checkpoint
+from flight.pipeline.engine_cut import CutTile, EngineSetup, TileCutting
+from flight.pipeline.engine_rows import TileRow
+from flight.pipeline.engine_session import RunningSession, bind_tile
+from flight.pipeline.errors import PipelineError
+from flight.pipeline.flow import ONE_CORE, Flow, Governor
+from flight.pipeline.flow_runner import GraphThread, Slot
 from flight.pipeline.lines import LineSource
+from flight.pipeline.ring import pages_for
+from flight.pipeline.session import ModelOutputInvalid
+
+__all__ = ["NO_ANSWER", "Engine", "EngineClosed", "EngineSetup", "Flow", "Progress", "Step"]
 
 NO_ANSWER = 255  # nodata, outside the area, or a line the sensor lost
-ENDLESS = 1 << 30  # stands for the number of lines of a strip that has not ended
+SCORE_SLACK = 1e-4  # by which scores may leave 0 ... 1: what rounding does to a sigmoid or softmax
+TILES_AHEAD = 16  # cut and not stitched yet, those included that need no run of the graph
+
+
+class EngineClosed(PipelineError, RuntimeError):
+    """The engine was closed, or ended with an error, before its strip was done."""
+
+    code = "engine_closed"
+
+    def __init__(self) -> None:
+        super().__init__("the engine was closed before its strip was done")
 
 
 class Step(IntEnum):
@@ -27,30 +51,6 @@ class Step(IntEnum):
     TILE = 1
     WAITING = 2  # for lines; nothing was done
     FINISHED = 3
-
-
-class Session(Protocol):
-    """What runs the graph: (1, bands, side, side) float32 -> (1, classes, side, side) float32 in 0 ... 1."""
-
-    def run(self, tile: NDArray[np.float32]) -> NDArray[np.float32]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class EngineSetup:
-    """All that decides a class map, beside the pixels and the graph."""
-
-    grid: TileGrid
-    band_indices: tuple[int, ...]
-    norm: Normalisation
-    planes: int  # score planes of the graph: 1 = probability of class 1
-    threshold: float  # of a probability plane
-    nodata: float | None
-    area: PixelArea | None
-    model_sha256: bytes
-
-    def digest(self) -> bytes:
-        """SHA-256 that names this setup in a checkpoint."""
-        return sha256(repr(self).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,52 +74,73 @@ class _Counts:
     screened: int = 0
     inferred: int = 0
     no_answer: int = 0
-    margin_total: float = 0.0
+    margin_units: int = 0
     margin_pixels: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _InFlight:
+    """A tile between its cut and its stitch."""
+
+    tile: CutTile
+    scores: NDArray[np.float32]  # (planes, side, side)
+    slot: Slot | None  # None: no run of the graph is needed
 
 
 class Engine:
     """One strip through one graph.
 
-    sink(first_row, rows): called with final class rows (count, width) uint8 in order, before step() returns; after
-    a restart it begins with the rows that were not final yet, earlier ones are in the checkpoint.
+    sink(first_row, rows): called with final class rows (count, width) uint8 in order, before step() returns; they are
+    the caller's until sink returns. After a restart it begins with the rows that were not final yet, earlier ones are
+    in the checkpoint. An error of any stage leaves step() as it was raised, and closes the engine.
     """
 
     def __init__(
         self,
         setup: EngineSetup,
         source: LineSource,
-        session: Session,
+        session: RunningSession,
         sink: Callable[[int, NDArray[np.uint8]], None],
         host_s: Callable[[], float],
         checkpoint: Checkpoint | None = None,
+        flow: Flow = ONE_CORE,
     ) -> None:
         grid = setup.grid
-        self._setup, self._grid, self._source, self._session = setup, grid, source, session
+        self._setup, self._grid, self._source = setup, grid, source
         self._sink, self._host_s, self._checkpoint = sink, host_s, checkpoint
         self._stitcher = Stitcher(grid, setup.planes, setup.threshold)
-        self._pixels = np.zeros((1, len(setup.band_indices), grid.tile, grid.tile), dtype=np.float32)
-        self._valid = np.zeros((grid.tile, grid.tile), dtype=np.uint8)
-        self._blank = np.zeros((setup.planes, grid.tile, grid.tile), dtype=np.float32)
-        self._row = self._column = 0
         self._rows_final = 0
-        self._finished = False
+        self._finished = self._closed = False
         self._inference_s = 0.0
         self._counts = _Counts()
-        self._window: NDArray[Any] | None = None
-        self._window_first = 0
-        self._open = np.zeros((0, grid.width), dtype=np.bool_)  # pixels of the row in work that get an answer
-        self._asked: NDArray[np.bool_] | None = None  # where the tile row's pixels lie in the area
-        self._out = np.zeros((0, grid.width), dtype=np.uint8)
-        self._kept: dict[int, NDArray[np.float32]] = {}
+        first_row = 0
         if checkpoint is not None and checkpoint.engine_state is not None:
-            self._restore(checkpoint.engine_state)
+            first_row = self._restore(checkpoint.engine_state)
+        self._cutting = TileCutting(setup, source, first_row)
+        self._governor = Governor(flow)
+        self._thread = GraphThread(host_s)
+        self._flight: deque[_InFlight] = deque()
+        input_shape = (1, len(setup.band_indices), grid.tile, grid.tile)
+        score_shape = (1, setup.planes, grid.tile, grid.tile)
+        slots = flow.slots if self._governor.may_overlap else 1
+        buffers = [(input_shape, np.float32), (score_shape, np.float32)] * slots
+        self._pages = pages_for(*buffers, (score_shape, np.float32))
+        self._blank: NDArray[np.float32] = self._pages.take(score_shape, np.float32)[0]
+        self._free: list[Slot] = []
+        try:
+            for _ in range(slots):
+                pixels, scores = (self._pages.take(*buffer) for buffer in buffers[:2])
+                self._free.append(Slot(pixels, scores, bind_tile(session, pixels, scores)))
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def progress(self) -> Progress:
         """Counters so far."""
         counts, lines = self._counts, self._source.lines
         total = None if lines is None else self._grid.rows_of(lines) * self._grid.columns
+        mean = counts.margin_units / (MARGIN_ONE * counts.margin_pixels) if counts.margin_pixels else 0.0
         return Progress(
             tiles_total=total,
             tiles_done=counts.screened + counts.inferred,
@@ -128,156 +149,173 @@ class Engine:
             rows_final=self._rows_final,
             no_answer_pixels=counts.no_answer,
             inference_s=self._inference_s,
-            confidence=counts.margin_total / counts.margin_pixels if counts.margin_pixels else 0.0,
+            confidence=mean,
         )
+
+    @property
+    def overlapped(self) -> bool:
+        """Whether the next tile's graph runs beside the other stages."""
+        return self._governor.overlapped
 
     def step(self) -> Step:
-        """Do one tile of work. Never waits: WAITING when the lines of the next tile have not come."""
-        if self._finished or self._nothing_to_see():
-            self._finished = True
+        """Do one tile of work. Never waits for lines: WAITING when those of the next tile have not come.
+
+        Raises what a stage raised, EngineClosed after that.
+        """
+        if self._finished:
             return Step.FINISHED
-        if self._window is None and not self._enter_row():
-            return Step.WAITING
-        self._do_tile()
-        self._column += 1
-        if self._column == self._grid.columns:
-            self._leave_row()
+        if self._closed:
+            raise EngineClosed
+        try:
+            step = self._overlapped_step() if self._governor.overlapped or self._flight else self._serial_step()
+        except BaseException:
+            self.close()
+            raise
+        if step is Step.FINISHED:
+            self._finished = True
+            self.close()
+        return step
+
+    def close(self) -> None:
+        """End the thread and give the buffers back. What was not stitched is dropped, a checkpoint keeps the rest."""
+        if self._closed:
+            return
+        self._closed = True
+        self._thread.close()
+        self._flight.clear()
+        self._free.clear()
+        self._cutting.close()
+        self._pages.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _serial_step(self) -> Step:
+        began_s = self._host_s()
+        ready = self._cut_next()
+        if not isinstance(ready, _InFlight):
+            return ready
+        if ready.slot is not None:
+            ready.slot.run(self._host_s)
+        self._pass_on(ready)
+        if ready.slot is not None:
+            run_s = ready.slot.run_s
+            self._governor.stages(self._host_s() - began_s - run_s, run_s)
         return Step.TILE
 
-    def _nothing_to_see(self) -> bool:
-        """A strip that ended without a line, or whose rows are all final."""
-        lines = self._source.lines
-        return lines is not None and self._rows_final >= lines
+    def _overlapped_step(self) -> Step:
+        """Stitch the oldest tile when no buffer is free, then cut one more; stitch what is left when none can be cut."""
+        if not self._governor.overlapped or not self._free or len(self._flight) >= TILES_AHEAD:
+            self._collect()
+            if not self._governor.overlapped:
+                return Step.TILE  # the form changes once all have landed
+        ready = self._cut_next()
+        if isinstance(ready, _InFlight):
+            self._flight.append(ready)
+            if ready.slot is not None:
+                self._thread.submit(ready.slot)
+            return Step.TILE
+        if not self._flight:
+            return ready
+        self._collect()
+        return Step.TILE
 
-    def _enter_row(self) -> bool:
-        grid, lines, available = self._grid, self._source.lines, self._source.available
-        origin = self._row * (grid.tile - grid.overlap) - grid.margin
-        end = origin + grid.tile
-        ended = lines is not None and available >= lines
-        if not ended and (end > available or grid.rows_of(available) <= self._row + 1):
-            return False
-        scene_rows = lines if lines is not None and ended else ENDLESS
-        last = min(end, scene_rows)
-        # rows past the end are reflections of rows above it, which may lie before this tile row
-        first = max(0, min(origin, 2 * (scene_rows - 1) - (end - 1)) if end > scene_rows else origin)
-        self._window = self._source.rows(first, last - first)
-        self._window_first = first
-        start, stop = grid.final_rows(self._row, None if scene_rows == ENDLESS else scene_rows)
-        self._out = np.full((stop - start, grid.width), NO_ANSWER, dtype=np.uint8)
-        self._open = np.ones((stop - start, grid.width), dtype=np.bool_)
-        if self._setup.area is not None:
-            top = max(origin, 0)
-            self._asked = self._setup.area.mask(top, last - top, grid.width)
-            self._open = self._asked[start - top : stop - top].copy()
-        self._scene_rows, self._final = scene_rows, (start, stop)
-        if self._checkpoint is not None:
-            self._kept = self._checkpoint.tiles(self._row, self._setup.planes, grid.tile)
-        return True
-
-    def _do_tile(self) -> None:
-        grid, setup = self._grid, self._setup
-        stride = grid.tile - grid.overlap
-        row, column = self._row * stride - grid.margin, self._column * stride - grid.margin
-        assert self._window is not None
-        tile_f32(
-            self._window,
-            Layout.HWC,
-            first_row=self._window_first,
-            scene_rows=self._scene_rows,
-            row=row,
-            col=column,
-            bands=setup.band_indices,
-            norm=setup.norm,
-            nodata=setup.nodata,
-            out=self._pixels[0],
-            valid=self._valid,
-        )
-        for lost, count in self._source.lost_ranges():
-            self._valid[max(lost - row, 0) : max(lost + count - row, 0)] = 0
-        start, stop = self._final
-        left = self._column * stride
-        right = grid.width if self._column == grid.columns - 1 else left + stride
-        # what this tile alone decides, and what it may still lend to its neighbours by blending
-        own = self._open[:, left:right]
-        own &= self._valid[start - row : stop - row, left - column : right - column] != 0
-        scores = self._scores(self._worth_a_look(column))
-        inside = scores[:, start - row : stop - row, left - column : right - column]
-        self._measure(inside, own)
-        last_row = self._scene_rows != ENDLESS and self._row == grid.rows_of(self._scene_rows) - 1
-        self._stitcher.put(
-            scores,
-            self._row,
-            self._column,
-            last_row=last_row,
-            scene_rows=self._scene_rows,
-            out=self._out,
-            out_first_row=start,
-        )
-
-    def _worth_a_look(self, column: int) -> bool:
-        """False when no pixel that this tile has a say in can get an answer."""
-        if not self._valid.any():
-            return False
-        if self._asked is None:
-            return True
-        grid = self._grid
-        left, right = max(column, 0), min(column + grid.tile, grid.width)
-        return bool(self._asked[:, left:right].any())
-
-    def _scores(self, wanted: bool) -> NDArray[np.float32]:
-        """The tile's score planes: kept ones, none for a screened tile, or fresh from the graph."""
-        if not wanted:
-            self._counts.screened += 1
-            return self._blank
-        self._counts.inferred += 1
-        kept = self._kept.get(self._column)
+    def _cut_next(self) -> _InFlight | Step:
+        """The next tile, or why there is none."""
+        cutting = self._cutting
+        if cutting.enters_row:
+            if cutting.at_end:
+                return Step.FINISHED
+            row = cutting.enter_row()
+            if row is None:
+                self._governor.interrupted()
+                return Step.WAITING
+            if self._checkpoint is not None:
+                row.kept = self._checkpoint.tiles(row.number, self._setup.planes, self._grid.tile)
+        slot = self._free[-1]
+        tile = cutting.cut(slot.pixels[0])
+        if not tile.wanted:
+            return _InFlight(tile, self._blank, None)
+        kept = tile.row.kept.pop(tile.column, None)
         if kept is not None:
-            return kept
-        began_s = self._host_s()
-        scores: NDArray[np.float32] = self._session.run(self._pixels)[0]
-        self._inference_s += self._host_s() - began_s
-        if self._checkpoint is not None:
-            self._checkpoint.save_tile(self._row, self._column, scores)
-        return scores
+            return _InFlight(tile, kept, None)
+        self._free.pop()
+        return _InFlight(tile, slot.scores[0], slot)
 
-    def _measure(self, scores: NDArray[np.float32], answered: NDArray[np.bool_]) -> None:
-        """Margin of the decision over the pixels this tile decides: |2p - 1|, or best minus second."""
-        count = int(np.count_nonzero(answered))
-        if count == 0:
-            return
-        if scores.shape[0] == 1:
-            margin = np.abs(scores[0][answered].astype(np.float64) * 2 - 1)
+    def _collect(self) -> None:
+        """Wait for the oldest tile in flight, and stitch it."""
+        ready = self._flight.popleft()
+        if ready.slot is not None:
+            taken = self._thread.take()
+            assert taken is ready.slot, "the graph's thread keeps the order"
+        self._pass_on(ready)
+
+    def _pass_on(self, ready: _InFlight) -> None:
+        """The last stage: check and measure the scores, keep them, stitch, and finish the row after its last tile."""
+        tile, slot, counts = ready.tile, ready.slot, self._counts
+        row = tile.row
+        if slot is not None:
+            if slot.error is not None:
+                raise slot.error
+            self._inference_s += slot.run_s
+        if tile.wanted:
+            found = measure(ready.scores, tile.own, tile.open_, -SCORE_SLACK, 1 + SCORE_SLACK)
+            if found.outside:
+                low, high = float(ready.scores.min()), float(ready.scores.max())
+                raise ModelOutputInvalid(f"scores run from {low} to {high}, outside 0 ... 1")
+            counts.inferred += 1
+            counts.margin_units += found.margin_units
+            counts.margin_pixels += found.pixels
         else:
-            ranked = np.partition(scores, -2, axis=0)
-            margin = (ranked[-1] - ranked[-2])[answered].astype(np.float64)
-        self._counts.margin_total += float(margin.sum())
-        self._counts.margin_pixels += count
+            counts.screened += 1
+        if slot is not None and self._checkpoint is not None:
+            self._checkpoint.save_tile(row.number, tile.column, ready.scores)
+        self._stitcher.put(
+            ready.scores,
+            row.number,
+            tile.column,
+            last_row=row.last,
+            scene_rows=row.scene_rows,
+            out=row.labels,
+            out_first_row=row.start,
+        )
+        if tile.last:
+            self._leave_row(row)
+        if slot is None:
+            self._governor.interrupted()
+        else:
+            self._free.append(slot)
+            self._governor.tile(self._host_s())
 
-    def _leave_row(self) -> None:
-        start, stop = self._final
-        self._out[~self._open] = NO_ANSWER
-        self._counts.no_answer += int(np.count_nonzero(~self._open))
-        self._rows_final = stop
-        self._row, self._column, self._window, self._kept = self._row + 1, 0, None, {}
+    def _leave_row(self, row: TileRow) -> None:
+        self._counts.no_answer += blank(row.labels, row.open_, NO_ANSWER)
+        self._rows_final = row.stop
+        following = row.number + 1
         if self._checkpoint is not None:
-            self._checkpoint.save_row(self._state(), self._out)
-        self._sink(start, self._out)
-        self._finished = self._nothing_to_see()
+            self._checkpoint.save_row(self._state(following), row.labels)
+        self._sink(row.start, row.labels)
+        self._cutting.leave(row)
         # the next row may be the last, and reflect up to a tile's height of rows before it
-        self._source.release(max(0, self._row * (self._grid.tile - self._grid.overlap) - 2 * self._grid.tile))
+        self._source.release(max(0, following * self._grid.stride - 2 * self._grid.tile))
 
-    def _state(self) -> dict[str, object]:
+    def _state(self, next_row: int) -> dict[str, object]:
         counts = self._counts
         return {
-            "row": self._row,
+            "row": next_row,
             "rows_final": self._rows_final,
             "stitcher": self._stitcher.state(),
-            "counts": [counts.screened, counts.inferred, counts.no_answer, counts.margin_pixels],
-            "margin": counts.margin_total,
+            "counts": [counts.screened, counts.inferred, counts.no_answer, counts.margin_pixels, counts.margin_units],
         }
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        self._row, self._rows_final = state["row"], state["rows_final"]
+    def _restore(self, state: dict[str, Any]) -> int:
+        """Go on where _state() was taken; the row of tiles to begin with."""
+        self._rows_final = state["rows_final"]
         self._stitcher.restore(state["stitcher"])
-        screened, inferred, no_answer, margin_pixels = state["counts"]
-        self._counts = _Counts(screened, inferred, no_answer, state["margin"], margin_pixels)
+        screened, inferred, no_answer, margin_pixels, margin_units = state["counts"]
+        self._counts = _Counts(screened, inferred, no_answer, margin_units, margin_pixels)
+        return int(state["row"])

@@ -34,8 +34,8 @@ class LineSource(Protocol):
         """Lines 0 ... available - 1 have come; those not released can be read now."""
         ...
 
-    def rows(self, first: int, count: int) -> NDArray[Any]:
-        """A copy of lines first ... first + count - 1 as (count, columns, bands), C-contiguous.
+    def read_into(self, first: int, out: NDArray[Any]) -> None:
+        """Lines first ... first + len(out) - 1 into `out` (count, columns, bands), C-contiguous, of this dtype.
 
         Raises a PipelineError when a line is not available or was released.
         """

@@ -14,6 +14,7 @@ from bindings.errors import SwathError
 from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.control import ForgetOrder, IdleOrder, InferOrder, PayloadOrder, PayloadReport, StripOffer
 from flight.pipeline.engine import Step
+from flight.pipeline.flow import ONE_CORE, Flow
 from flight.pipeline.payload_job import ModelShelf, PayloadJob, bound_kept_jobs, forget_job
 from flight.pipeline.peak_memory import peak_rss_mb
 from flight.pipeline.process_errors import CaptureAbsent
@@ -32,9 +33,10 @@ class Payload:
         slots: AnswerWriter,
         shelf: ModelShelf,
         host_s: Callable[[], float],
+        flow: Flow = ONE_CORE,
     ) -> None:
         self._work, self._store, self._ring, self._slots = work, store, ring, slots
-        self._shelf, self._host_s = shelf, host_s
+        self._shelf, self._host_s, self._flow = shelf, host_s, flow
         work.mkdir(parents=True, exist_ok=True)
         self._order: InferOrder | None = None
         self._job: PayloadJob | None = None
@@ -113,6 +115,7 @@ class Payload:
                 ring=self._ring,
                 shelf=self._shelf,
                 host_s=self._host_s,
+                flow=self._flow,
             )
         if self._state == "done":
             return False

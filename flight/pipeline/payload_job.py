@@ -15,7 +15,7 @@ from flight.pipeline.answer import engine_setup, plan_input
 from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.control import InferOrder, StripOffer
-from flight.pipeline.engine import Engine, Progress, Step
+from flight.pipeline.engine import Engine, Flow, Progress, Step
 from flight.pipeline.process_errors import AnswerOutOfRange
 from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_buffer import StripReader
@@ -73,6 +73,7 @@ class PayloadJob:
         ring: StripReader,
         shelf: ModelShelf,
         host_s: Callable[[], float],
+        flow: Flow,
     ) -> None:
         """CaptureAbsent: the capture has not begun yet; the caller tries again later."""
         self.order = order
@@ -89,7 +90,12 @@ class PayloadJob:
         except BaseException:
             self._source.close()
             raise
-        self._engine = Engine(setup, self._source, session, _keep_nothing, host_s, self._checkpoint)
+        try:
+            self._engine = Engine(setup, self._source, session, _keep_nothing, host_s, self._checkpoint, flow)
+        except BaseException:
+            self._source.close()
+            self._checkpoint.close()
+            raise
         self._width = meta.columns
         self._offered: dict[int, StripOffer] = {}
         self.finished = False
@@ -126,7 +132,8 @@ class PayloadJob:
         return tuple(offered)
 
     def close(self) -> None:
-        """Close the files. What was done stays in the job's folder."""
+        """Stop, and close the files. What was done stays in the job's folder."""
+        self._engine.close()
         self._source.close()
         self._checkpoint.close()
 

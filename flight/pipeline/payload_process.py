@@ -8,6 +8,7 @@ It is killed with its supervisor; whenever it is killed, the next one goes on at
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from bindings.errors import SwathError
 from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.control import ForgetOrder, IdleOrder, InferOrder, PayloadOrder
 from flight.pipeline.control_sockets import ControlPeer
+from flight.pipeline.engine import Flow
 from flight.pipeline.payload import Payload
 from flight.pipeline.payload_job import ModelShelf
 from flight.pipeline.process_setup import Parent, StopFlag, clock_argument, incarnation_of, lower_rights
@@ -72,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         slots=slots,
         shelf=ModelShelf(arguments.applications),
         host_s=clock.host_s,
+        flow=Flow(cores=len(os.sched_getaffinity(0))),
     )
     try:
         serve(payload, peer, clock, parent)

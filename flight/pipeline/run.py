@@ -10,7 +10,7 @@ from pathlib import Path
 from flight.agent.keys import SigningKey
 from flight.pipeline.answer import STRIP_ROWS, engine_setup, plan_input, product_header
 from flight.pipeline.area_file import Ring
-from flight.pipeline.engine import Engine, Progress, Step
+from flight.pipeline.engine import Engine, Flow, Progress, Step
 from flight.pipeline.peak_memory import peak_rss_mb
 from flight.pipeline.run_errors import (
     NeedsInput,
@@ -73,8 +73,11 @@ class RunReport:
     notes: tuple[str, ...]  # what a person should know about the answer
 
 
-def run_scene(order: Order, key: SigningKey, clock: Clock) -> RunReport:
-    """Do it. Raises SceneError, ModelError, PipelineError or ProductError; no file is left half written."""
+def run_scene(order: Order, key: SigningKey, clock: Clock, cores: int = 1) -> RunReport:
+    """Do it; cores: that this process may run on.
+
+    Raises SceneError, ModelError, PipelineError or ProductError; no file is left half written.
+    """
     began_s = clock.host_s()
     application = load_application(order.application, check_graphs=True)
     _check_needs(application, order)
@@ -86,7 +89,7 @@ def run_scene(order: Order, key: SigningKey, clock: Clock) -> RunReport:
             raise SceneTooManyPixels(info.path, info.width * info.height, DEFAULT_LIMITS.pixels)
         work = _Work(scene, application, parameters, order)
         _make_folder(order.out)
-        body, progress = work.body(clock)
+        body, progress = work.body(clock, cores)
     if _state_of(order.scene) != before:
         raise SceneChanged(str(order.scene))
     container = seal(body, key.private, key.key_id, clock.mission_s())
@@ -154,15 +157,15 @@ class _Work:
             sigma_m=0.0,
         )
 
-    def body(self, clock: Clock) -> tuple[bytes, Progress]:
+    def body(self, clock: Clock, cores: int) -> tuple[bytes, Progress]:
         """The product's body, and how it came about."""
-        header, grid = self._header, self._setup.grid
+        header = self._header
         assembler = ProductAssembler(header)
         cutter = StripCutter(header.width, STRIP_ROWS, assembler.add_strip)
-        source = SceneSource(self._scene, keep_rows=grid.overlap)
-        engine = Engine(self._setup, source, self._session, cutter.add, clock.host_s)
-        while engine.step() != Step.FINISHED:
-            pass
+        source, flow = SceneSource(self._scene), Flow(cores)
+        with Engine(self._setup, source, self._session, cutter.add, clock.host_s, flow=flow) as engine:
+            while engine.step() != Step.FINISHED:
+                pass
         cutter.end()
         progress = engine.progress
         return assembler.finish(coverage_of(progress, header.height, 0), progress.confidence), progress

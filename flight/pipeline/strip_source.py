@@ -141,14 +141,15 @@ class StripSource:
         # The camera process stores a line before it shows it, so the store always knows of every line.
         return self._stored.available
 
-    def rows(self, first: int, count: int) -> NDArray[Any]:
+    def read_into(self, first: int, out: NDArray[Any]) -> None:
         """See LineSource. Raises LinesUnavailable."""
+        count = out.shape[0]
         if first < self._released or count < 1 or first + count > self.available:
             raise LinesUnavailable(first, count, self._stored.available)
         pixels, lost = self._read(first, count)
         if lost:
             self._note(lost)
-        return pixels
+        out[...] = pixels
 
     def release(self, before: int) -> None:
         """See LineSource."""

@@ -103,7 +103,8 @@ class Bench:
     def lines(self, capture: bytes = ONE) -> tuple[np.ndarray, tuple[tuple[int, int], ...]]:
         reader = StripReader(self.descriptor)
         source = StripSource(self.folder, capture, reader)
-        pixels = source.rows(0, source.available)
+        pixels = np.empty((source.available, source.columns, source.bands), source.dtype)
+        source.read_into(0, pixels)
         lost = source.lost_ranges()
         source.close()
         reader.close()

@@ -38,9 +38,9 @@ class ArraySource:
     def available(self) -> int:
         return min(self.came, self.scene.shape[0])
 
-    def rows(self, first: int, count: int) -> NDArray[Any]:
-        assert self.released <= first and first + count <= self.available, "a released or future line was read"
-        return self.scene[first : first + count].copy()
+    def read_into(self, first: int, out: NDArray[Any]) -> None:
+        assert self.released <= first and first + len(out) <= self.available, "a released or future line was read"
+        out[...] = self.scene[first : first + len(out)]
 
     def release(self, before: int) -> None:
         assert before >= self.released

@@ -1,0 +1,176 @@
+"""The first stage: lines of the strip become the model's input, row of tiles by row of tiles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bindings.answer import Own, close_invalid
+from bindings.stitch import TileGrid
+from bindings.tiles import Layout, Normalisation, tile_f32
+from flight.pipeline.area import PixelArea
+from flight.pipeline.engine_rows import LineWindow, RowMasks, TileRow
+from flight.pipeline.lines import LineSource
+
+ENDLESS = 1 << 30  # stands for the number of lines of a strip that has not ended
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSetup:
+    """All that decides a class map, beside the pixels and the graph."""
+
+    grid: TileGrid
+    band_indices: tuple[int, ...]
+    norm: Normalisation
+    planes: int  # score planes of the graph: 1 = probability of class 1
+    threshold: float  # of a probability plane
+    nodata: float | None
+    area: PixelArea | None
+    model_sha256: bytes
+
+    def digest(self) -> bytes:
+        """SHA-256 that names this setup in a checkpoint."""
+        return sha256(repr(self).encode()).digest()
+
+
+@dataclass(slots=True, eq=False)
+class CutTile:
+    """One tile after the first stage."""
+
+    row: TileRow
+    column: int
+    own: Own
+    left: int  # first column of the own pixels in the strip
+    wanted: bool  # False: no pixel that it has a say in can get an answer
+    last: bool  # in its row
+
+    @property
+    def open_(self) -> NDArray[np.uint8]:
+        """Its own pixels of the row's mask."""
+        return self.row.open_[:, self.left : self.left + self.own.shape[1]]
+
+
+class TileCutting:
+    """Cuts the tiles of a strip in reading order, as far as its lines have come."""
+
+    def __init__(self, setup: EngineSetup, source: LineSource, first_row: int) -> None:
+        """first_row: of tiles, to begin with. Raises RingUnavailable."""
+        grid = setup.grid
+        self._setup, self._grid, self._source = setup, grid, source
+        self._lines = LineWindow(source, grid.tile)
+        self._masks = RowMasks(grid.tile, grid.width)
+        self._valid = np.zeros((grid.tile, grid.tile), dtype=np.uint8)
+        self._number, self._column = first_row, 0
+        self._row: TileRow | None = None
+
+    @property
+    def at_end(self) -> bool:
+        """The strip has ended, and its last tile was cut."""
+        lines = self._source.lines
+        return self._row is None and lines is not None and (not lines or self._number >= self._grid.rows_of(lines))
+
+    @property
+    def enters_row(self) -> bool:
+        """The next tile is the first of its row."""
+        return self._row is None
+
+    def enter_row(self) -> TileRow | None:
+        """The next row of tiles, its lines read; None when they have not all come."""
+        grid, lines, available = self._grid, self._source.lines, self._source.available
+        origin = self._number * grid.stride - grid.margin
+        end = origin + grid.tile
+        ended = lines is not None and available >= lines
+        if not ended and (end > available or grid.rows_of(available) <= self._number + 1):
+            return None
+        scene_rows = lines if lines is not None and ended else ENDLESS
+        stop = min(end, scene_rows)
+        # rows past the end are reflections of rows above it, which may lie before this tile row
+        first = max(0, min(origin, 2 * (scene_rows - 1) - (end - 1)) if end > scene_rows else origin)
+        window = self._lines.show(first, stop - first)
+        last = scene_rows != ENDLESS and self._number == grid.rows_of(scene_rows) - 1
+        final = grid.final_rows(self._number, scene_rows if last else None)
+        labels, open_ = self._masks.take(final[1] - final[0])
+        lost = tuple(
+            (max(begin - origin, 0), min(begin + count - origin, grid.tile))
+            for begin, count in self._source.lost_ranges()
+            if begin < end and begin + count > origin
+        )
+        self._row = TileRow(
+            number=self._number,
+            origin=origin,
+            scene_rows=scene_rows,
+            last=last,
+            start=final[0],
+            stop=final[1],
+            window=window,
+            window_first=first,
+            lost=lost,
+            asked=self._ask(max(origin, 0), stop, final, open_),
+            open_=open_,
+            labels=labels,
+            kept={},
+        )
+        self._column = 0
+        return self._row
+
+    def cut(self, pixels: NDArray[Any]) -> CutTile:
+        """The next tile of the row, into `pixels` (bands, side, side) if it is wanted."""
+        row, grid, setup = self._row, self._grid, self._setup
+        assert row is not None
+        number, column = self._column, self._column * grid.stride - grid.margin
+        last = number == grid.columns - 1
+        left = number * grid.stride
+        right = grid.width if last else left + grid.stride
+        own = Own(row.start - row.origin, row.stop - row.origin, left - column, right - column)
+        tile = CutTile(row, number, own, left, wanted=self._asked(row, column), last=last)
+        if tile.wanted:
+            tile_f32(
+                row.window,
+                Layout.HWC,
+                first_row=row.window_first,
+                scene_rows=row.scene_rows,
+                row=row.origin,
+                col=column,
+                bands=setup.band_indices,
+                norm=setup.norm,
+                nodata=setup.nodata,
+                out=pixels,
+                valid=self._valid,
+            )
+            for begin, end in row.lost:
+                self._valid[begin:end] = 0
+            tile.wanted = close_invalid(self._valid, own, tile.open_)
+        self._column += 1
+        if last:
+            self._row, self._number = None, self._number + 1
+        return tile
+
+    def leave(self, row: TileRow) -> None:
+        """All tiles of this row have passed all stages; its buffers may be used again."""
+        self._masks.give_back(row)
+
+    def close(self) -> None:
+        """Give the line buffer back."""
+        self._lines.close()
+
+    def _ask(
+        self, top: int, bottom: int, final: tuple[int, int], open_: NDArray[np.uint8]
+    ) -> NDArray[np.bool_] | None:
+        """Open the final rows where they lie in the area; which columns hold any pixel of it in rows top ... bottom."""
+        if self._setup.area is None:
+            open_.fill(1)
+            return None
+        inside = self._setup.area.mask(top, bottom - top, self._grid.width)
+        open_[...] = inside[final[0] - top : final[1] - top]
+        columns: NDArray[np.bool_] = np.logical_or.reduce(inside, axis=0)
+        return columns
+
+    def _asked(self, row: TileRow, column: int) -> bool:
+        """Whether the tile from this column on holds a pixel of the area. If not, its own pixels are closed already."""
+        if row.asked is None:
+            return True
+        return bool(row.asked[max(column, 0) : min(column + self._grid.tile, self._grid.width)].any())

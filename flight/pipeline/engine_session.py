@@ -1,0 +1,54 @@
+"""What the engine asks of a session: a graph bound to the buffers of a slot, or else one that takes arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flight.pipeline.session import ModelOutputInvalid
+
+
+class BoundTile(Protocol):
+    """A graph with its input and output bound to two buffers."""
+
+    def run(self) -> None:
+        """Read the pixels, write the scores."""
+        ...
+
+
+class RunningSession(Protocol):
+    """What runs the graph: (1, bands, side, side) -> (1, planes, side, side) float32 in 0 ... 1."""
+
+    def run(self, tile: NDArray[Any]) -> NDArray[np.float32]: ...
+
+
+@runtime_checkable
+class BindingSession(Protocol):
+    """A session that binds buffers once for many runs. What a bound run writes is not checked by the session."""
+
+    def bind(self, pixels: NDArray[Any], scores: NDArray[np.float32]) -> BoundTile: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Copied:
+    """A session without binding, made to look bound."""
+
+    session: RunningSession
+    pixels: NDArray[Any]
+    scores: NDArray[np.float32]
+
+    def run(self) -> None:
+        found = self.session.run(self.pixels)
+        if found.shape != self.scores.shape:
+            raise ModelOutputInvalid(f"expected {self.scores.shape}, got {found.shape}")
+        self.scores[...] = found
+
+
+def bind_tile(session: RunningSession, pixels: NDArray[Any], scores: NDArray[np.float32]) -> BoundTile:
+    """The graph bound to these buffers, by the session where it can."""
+    if isinstance(session, BindingSession):
+        return session.bind(pixels, scores)
+    return _Copied(session, pixels, scores)
