@@ -84,7 +84,7 @@ class Checkpoint:
         classes, side = scores.shape[:2]
         head = TILE_HEADER.pack(TILE_MAGIC, row, column, classes, side, 0)[:-CRC_BYTES]
         check = crc32c(octets, crc32c(head))
-        self._write(self._row, head + check.to_bytes(CRC_BYTES, "little"), octets)
+        self._write(self._row, head + check.to_bytes(CRC_BYTES, "little"), octets.data)
 
     def tiles(self, row: int, classes: int, side: int) -> dict[int, NDArray[np.float32]]:
         """Kept tiles of one tile row by column. A torn tail is left out and cut off."""
@@ -109,7 +109,7 @@ class Checkpoint:
     def save_row(self, engine_state: dict[str, object], rows: NDArray[np.uint8]) -> None:
         """A tile row is whole: append its final class rows, then replace the state, then forget its tiles."""
         octets = np.ascontiguousarray(rows).reshape(-1)
-        self._write(self._classes, octets)
+        self._write(self._classes, octets.data)
         try:
             self._replace_state(self.class_rows_kept + rows.shape[0], crc32c(octets, self._crc), engine_state)
             self._row.truncate(0)
@@ -134,9 +134,9 @@ class Checkpoint:
         temporary.replace(self._folder / "state.bin")
         self._state = state
 
-    def _write(self, stream: FileIO, *parts: bytes | NDArray[np.uint8]) -> None:
+    def _write(self, stream: FileIO, *parts: bytes | memoryview) -> None:
         """Append, in one call of the system where it takes all."""
-        views = [memoryview(part).cast("B") for part in parts]
+        views = [memoryview(part) for part in parts]
         try:
             while views:
                 written = os.writev(stream.fileno(), views)

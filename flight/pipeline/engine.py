@@ -25,9 +25,9 @@ from flight.pipeline.engine_session import RunningSession, bind_tile
 from flight.pipeline.errors import PipelineError
 from flight.pipeline.flow import ONE_CORE, Flow, Governor
 from flight.pipeline.flow_runner import GraphThread, Slot
+from flight.pipeline.inference_errors import ModelOutputInvalid
 from flight.pipeline.lines import LineSource
 from flight.pipeline.ring import pages_for
-from flight.pipeline.session import ModelOutputInvalid
 
 __all__ = ["NO_ANSWER", "Engine", "EngineClosed", "EngineSetup", "Flow", "Progress", "Step"]
 
@@ -116,23 +116,25 @@ class Engine:
         first_row = 0
         if checkpoint is not None and checkpoint.engine_state is not None:
             first_row = self._restore(checkpoint.engine_state)
-        self._cutting = TileCutting(setup, source, first_row)
         self._governor = Governor(flow)
         self._thread = GraphThread(host_s)
         self._flight: deque[_InFlight] = deque()
         input_shape = (1, len(setup.band_indices), grid.tile, grid.tile)
         score_shape = (1, setup.planes, grid.tile, grid.tile)
         slots = flow.slots if self._governor.may_overlap else 1
-        buffers = [(input_shape, np.float32), (score_shape, np.float32)] * slots
-        self._pages = pages_for(*buffers, (score_shape, np.float32))
-        self._blank: NDArray[np.float32] = self._pages.take(score_shape, np.float32)[0]
+        buffers = ((input_shape, np.float32), (score_shape, np.float32))
+        valid = ((grid.tile, grid.tile), np.uint8)
+        self._pages = pages_for(*buffers * slots, buffers[1], valid)
         self._free: list[Slot] = []
         try:
             for _ in range(slots):
-                pixels, scores = (self._pages.take(*buffer) for buffer in buffers[:2])
+                pixels, scores = (self._pages.take(*buffer) for buffer in buffers)
                 self._free.append(Slot(pixels, scores, bind_tile(session, pixels, scores)))
+            self._blank: NDArray[np.float32] = self._pages.take(*buffers[1])[0]
+            self._cutting = TileCutting(setup, source, first_row, self._pages.take(*valid))
         except BaseException:
-            self.close()
+            self._free.clear()
+            self._pages.close()
             raise
 
     @property
@@ -209,11 +211,12 @@ class Engine:
         return Step.TILE
 
     def _overlapped_step(self) -> Step:
-        """Stitch the oldest tile when no buffer is free, then cut one more; stitch what is left when none can be cut."""
-        if not self._governor.overlapped or not self._free or len(self._flight) >= TILES_AHEAD:
+        """Stitch the oldest tile if no buffer is free, then cut one more; if none can be cut, stitch what is left."""
+        if not self._governor.overlapped:  # the form changes once all have landed
             self._collect()
-            if not self._governor.overlapped:
-                return Step.TILE  # the form changes once all have landed
+            return Step.TILE
+        while not self._free or len(self._flight) >= TILES_AHEAD:
+            self._collect()
         ready = self._cut_next()
         if isinstance(ready, _InFlight):
             self._flight.append(ready)

@@ -57,13 +57,13 @@ class CutTile:
 class TileCutting:
     """Cuts the tiles of a strip in reading order, as far as its lines have come."""
 
-    def __init__(self, setup: EngineSetup, source: LineSource, first_row: int) -> None:
-        """first_row: of tiles, to begin with. Raises RingUnavailable."""
+    def __init__(self, setup: EngineSetup, source: LineSource, first_row: int, valid: NDArray[np.uint8]) -> None:
+        """first_row: of tiles, to begin with; valid: (side, side) to work in. Raises RingUnavailable."""
         grid = setup.grid
         self._setup, self._grid, self._source = setup, grid, source
         self._lines = LineWindow(source, grid.tile)
         self._masks = RowMasks(grid.tile, grid.width)
-        self._valid = np.zeros((grid.tile, grid.tile), dtype=np.uint8)
+        self._valid = valid
         self._number, self._column = first_row, 0
         self._row: TileRow | None = None
 
@@ -157,9 +157,7 @@ class TileCutting:
         """Give the line buffer back."""
         self._lines.close()
 
-    def _ask(
-        self, top: int, bottom: int, final: tuple[int, int], open_: NDArray[np.uint8]
-    ) -> NDArray[np.bool_] | None:
+    def _ask(self, top: int, bottom: int, final: tuple[int, int], open_: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         """Open the final rows where they lie in the area; which columns hold any pixel of it in rows top ... bottom."""
         if self._setup.area is None:
             open_.fill(1)

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flight.pipeline.session import ModelOutputInvalid
+from flight.pipeline.inference_errors import ModelOutputInvalid
 
-
-class BoundTile(Protocol):
-    """A graph with its input and output bound to two buffers."""
-
-    def run(self) -> None:
-        """Read the pixels, write the scores."""
-        ...
+if TYPE_CHECKING:
+    from flight.pipeline.session import BoundTile
 
 
 class RunningSession(Protocol):

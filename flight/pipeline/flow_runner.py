@@ -7,12 +7,13 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flight.pipeline.engine_session import BoundTile
+if TYPE_CHECKING:
+    from flight.pipeline.session import BoundTile
 
 THREAD_NAME = "swath-graph"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -116,7 +116,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path):
+def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.close()
@@ -138,7 +138,9 @@ def test_a_capture_waits_for_its_time_and_then_takes_every_line(bench: Bench) ->
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kills=st.lists(st.tuples(st.integers(0, 25), st.integers(0, 6)), max_size=4), data=st.data())
-def test_kills_and_repeated_orders_make_one_capture_with_honest_coverage(tmp_path_factory, kills, data) -> None:
+def test_kills_and_repeated_orders_make_one_capture_with_honest_coverage(
+    tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[int, int]], data: st.DataObject
+) -> None:
     """Killed at any step and away for a while: no line twice, lost ones counted, the rest as the sensor saw them."""
     bench = Bench(tmp_path_factory.mktemp("store"))
     order = CaptureOrder(capture=ONE, start_s=0.5)

@@ -16,6 +16,7 @@ from bindings.tiles import Normalisation
 from flight.pipeline.area import PixelArea
 from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.engine import NO_ANSWER, Engine, EngineSetup, Step
+from flight.pipeline.flow import ONE_CORE, Flow
 
 
 class ArraySource:
@@ -32,11 +33,11 @@ class ArraySource:
 
     @property
     def lines(self) -> int | None:
-        return self.scene.shape[0] if self.came >= self.scene.shape[0] else None
+        return len(self.scene) if self.came >= len(self.scene) else None
 
     @property
     def available(self) -> int:
-        return min(self.came, self.scene.shape[0])
+        return min(self.came, len(self.scene))
 
     def read_into(self, first: int, out: NDArray[Any]) -> None:
         assert self.released <= first and first + len(out) <= self.available, "a released or future line was read"
@@ -96,7 +97,9 @@ def fly(engine: Engine, source: ArraySource) -> None:
     raise AssertionError("the engine does not finish")
 
 
-def class_map(setup: EngineSetup, source: ArraySource, session: Any) -> tuple[NDArray[np.uint8], Engine]:
+def class_map(
+    setup: EngineSetup, source: ArraySource, session: Any, flow: Flow = ONE_CORE
+) -> tuple[NDArray[np.uint8], Engine]:
     rows: list[NDArray[np.uint8]] = []
     expected_first = [0]
 
@@ -105,7 +108,7 @@ def class_map(setup: EngineSetup, source: ArraySource, session: Any) -> tuple[ND
         expected_first[0] += block.shape[0]
         rows.append(block.copy())
 
-    engine = Engine(setup, source, session, sink, lambda: 0.0)
+    engine = Engine(setup, source, session, sink, lambda: 0.0, flow=flow)
     fly(engine, source)
     return (np.concatenate(rows) if rows else np.zeros((0, setup.grid.width), np.uint8)), engine
 

@@ -72,7 +72,13 @@ def test_a_window_that_rolls_on_shows_the_scene_and_reads_no_line_twice(
 
 def test_overlapping_tiles_read_a_compressed_scene_once(scene_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starts = []
-    monkeypatch.setattr(NpzRows, "_open_image", lambda self, real=NpzRows._open_image: (starts.append(1), real(self)))
+    real = NpzRows._open_image
+
+    def counted(self: NpzRows) -> None:
+        starts.append(1)
+        real(self)
+
+    monkeypatch.setattr(NpzRows, "_open_image", counted)
     with open_scene(scene_path) as scene:
         window = LineWindow(SceneSource(scene), 64)
         for first in range(0, 400 - 64, 48):
