@@ -1,5 +1,6 @@
 /* Drives every function of the C core at its edges, in buffers of exactly the size that is promised, so that the
  * sanitizers see any octet too many. tests/bindings/sanitize.sh builds and runs it. */
+#include "decl/answer.h"
 #include "decl/codes.h"
 #include "decl/crc.h"
 #include "decl/frame_clock.h"
@@ -169,6 +170,43 @@ static void test_stitch(void)
         free(right);
         free(below);
         free(labels);
+    }
+}
+
+static void test_answer(void)
+{
+    for (int turn = 0; turn < 2000; turn++) {
+        const int32_t side = 1 + (int32_t)((noise() >> 8) % 20), classes = 1 + (int32_t)((noise() >> 8) % 4);
+        sw_own own = {.side = side};
+        own.first_row = (int32_t)(noise() >> 8) % side, own.first_col = (int32_t)(noise() >> 8) % side;
+        own.end_row = own.first_row + (int32_t)(noise() >> 8) % (side - own.first_row + 1);
+        own.end_col = own.first_col + (int32_t)(noise() >> 8) % (side - own.first_col + 1);
+        const int64_t rows = own.end_row - own.first_row, columns = own.end_col - own.first_col;
+        const size_t plane = (size_t)side * (size_t)side, count = (size_t)classes * plane;
+        float *scores = octets(count * sizeof *scores);
+        uint8_t *valid = octets(plane), *open = octets((size_t)(rows * columns));
+        for (size_t i = 0; i < count; i++) { /* any bit pattern in every seventh */
+            const uint32_t bits = noise() ^ noise() << 16;
+            scores[i] = (float)(noise() >> 8) / (float)(1 << 24);
+            if (i % 7 == (size_t)turn % 7 && turn % 2)
+                memcpy(scores + i, &bits, sizeof bits);
+        }
+        for (size_t i = 0; i < plane; i++)
+            valid[i] = noise() >> 31;
+        memset(open, 1, (size_t)(rows * columns));
+        const int any = sw_answer_close(valid, &own, open, columns);
+        REQUIRE(any == (memchr(valid, 1, plane) != NULL));
+        sw_answer answer;
+        REQUIRE(sw_answer_measure(scores, classes, &own, -1e-4f, 1 + 1e-4f, open, columns, &answer) == SW_OK);
+        REQUIRE(answer.pixels >= 0 && answer.pixels <= rows * columns && answer.bad >= 0);
+        REQUIRE(answer.margin >= 0 && answer.margin <= answer.pixels * SW_MARGIN_ONE);
+        REQUIRE(sw_answer_blank(open, open, rows * columns, 0) <= rows * columns);
+        own.end_col = side + 1;
+        REQUIRE(sw_answer_close(valid, &own, open, columns) == SW_E_ARGUMENT);
+        REQUIRE(sw_answer_measure(scores, classes, &own, 0, 1, open, columns, &answer) == SW_E_ARGUMENT);
+        free(scores);
+        free(valid);
+        free(open);
     }
 }
 
@@ -476,6 +514,7 @@ int main(void)
     test_checks();
     test_tiles();
     test_stitch();
+    test_answer();
     test_regions();
     test_mask();
     test_lzw();
