@@ -1,27 +1,36 @@
-"""One tile out of a block of scene rows: cut, normalised, judged valid and measured in one pass."""
+"""One tile out of a block of scene rows: cut, normalised or quantised, judged valid and measured in one pass."""
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from operator import index
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from bindings.faults import GeometryRefused, WindowMismatch
+from bindings.faults import BufferMismatch, GeometryRefused, WindowMismatch
 from bindings.ffi import check, ffi, lib, view
 
-_KERNELS: Final[dict[np.dtype[Any], tuple[Any, str]]] = {
-    np.dtype(np.uint8): (lib.sw_tile_u8, "uint8_t *"),
-    np.dtype(np.uint16): (lib.sw_tile_u16, "uint16_t *"),
-    np.dtype(np.int16): (lib.sw_tile_i16, "int16_t *"),
-    np.dtype(np.float32): (lib.sw_tile_f32, "float *"),
+_SAMPLES: Final[dict[np.dtype[Any], int]] = {
+    np.dtype(np.uint8): lib.SW_SAMPLE_U8,
+    np.dtype(np.uint16): lib.SW_SAMPLE_U16,
+    np.dtype(np.int16): lib.SW_SAMPLE_I16,
+    np.dtype(np.float32): lib.SW_SAMPLE_F32,
+}
+_OUTPUTS: Final[dict[np.dtype[Any], int]] = {
+    np.dtype(np.float32): lib.SW_OUT_F32,
+    np.dtype(np.uint8): lib.SW_OUT_U8,
+    np.dtype(np.int8): lib.SW_OUT_S8,
 }
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+_FLOAT32_MIN: Final = float(np.finfo(np.float32).tiny)
+_BAND: Final = struct.Struct("=dddq")  # sw_band_stats
 
 SIDE_MAX: Final = int(lib.SW_TILE_SIDE_MAX)
 _FAR: Final = int(lib.SW_SCENE_SIDE_MAX)
@@ -30,8 +39,13 @@ _FAR: Final = int(lib.SW_SCENE_SIDE_MAX)
 class Layout(IntEnum):
     """The order of a window's axes."""
 
-    HWC = 0  # (rows, cols, bands), interleaved
+    HWC = 0  # (rows, cols, bands), interleaved by pixel
     BSQ = 1  # (bands, rows, cols), band sequential
+    BIL = 2  # (rows, bands, cols), interleaved by line
+
+
+# Of a window's axes, which are rows, columns and bands.
+_AXES: Final = {Layout.HWC: (0, 1, 2), Layout.BSQ: (1, 2, 0), Layout.BIL: (0, 2, 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,17 @@ class Normalisation:
     offset: tuple[float, ...]
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quantisation:
+    """Model input to octets, as ONNX QuantizeLinear: saturate(round_half_even(x / scale) + zero_point).
+
+    x is the normalised number in float32, and so is the quotient; uint8 or int8 is the output's to say.
+    """
+
+    scale: float
+    zero_point: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +87,226 @@ class BandStats:
 class TileStats:
     """What a tile holds. Pixels reflected at the scene's edge are not counted."""
 
-    bands: tuple[BandStats, ...]
-    nodata: int  # pixels inside the scene that are not valid
     pixels: int  # pixels inside the scene
+    nodata: int  # of those, not valid
+    per_band: bytes  # as C left it; `bands` reads it
+
+    @property
+    def bands(self) -> tuple[BandStats, ...]:
+        """One for each selected band, in their order."""
+        valid = self.pixels - self.nodata
+        return tuple(
+            BandStats(minimum, maximum, total, valid, saturated)
+            for minimum, maximum, total, saturated in _BAND.iter_unpack(self.per_band)
+        )
+
+
+class TileCutter:
+    """Cuts tiles that differ in place alone: everything else is checked once, and a tile is one call of C.
+
+    layout, columns, planes, dtype: of the windows it will see, their rows aside: u8, u16, i16 or f32.
+    bands: which planes become input, in this order. nodata: a pixel is invalid where all selected
+    bands have this value. side: of the square tile. out_dtype: float32, or uint8 or int8 with a
+    quantisation. statistics: without them `cut` returns None; `valid`, `nodata_pixels` and `pixels`
+    are right all the same.
+    Raises GeometryRefused. Threads may share a cutter, but not its `nodata_pixels` and `pixels`.
+    """
+
+    __slots__ = (
+        "_count", "_dtype", "_keep", "_layout", "_out_dtype", "_out_octets", "_out_shape", "_setup", "_shape",
+        "_statistics", "_valid_octets", "_valid_shape", "_window", "nodata_pixels", "pixels",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        layout: Layout,
+        columns: int,
+        planes: int,
+        dtype: DTypeLike,
+        bands: Sequence[int],
+        norm: Normalisation,
+        nodata: float | None,
+        side: int,
+        out_dtype: DTypeLike = np.float32,
+        quantisation: Quantisation | None = None,
+        statistics: bool = True,
+    ) -> None:
+        self._layout = Layout(layout)
+        self._dtype, self._out_dtype = np.dtype(dtype), np.dtype(out_dtype)
+        columns, planes, side, bands = index(columns), index(planes), index(side), tuple(index(b) for b in bands)
+        count = len(bands)
+        if self._dtype not in _SAMPLES:
+            raise GeometryRefused(f"{self._dtype} is not {' or '.join(map(str, _SAMPLES))}")
+        if self._out_dtype not in _OUTPUTS:
+            raise GeometryRefused(f"{self._out_dtype} is not {' or '.join(map(str, _OUTPUTS))}")
+        if not 1 <= side <= SIDE_MAX:
+            raise GeometryRefused(f"a tile's side is 1 to {SIDE_MAX} pixels, got {side}")
+        if not 1 <= columns <= _FAR:
+            raise GeometryRefused(f"a window has 1 to {_FAR} columns, got {columns}")
+        if not count or min(bands) < 0 or max(bands) >= planes:
+            raise GeometryRefused(f"bands {bands} of a window with {planes}")
+        if len(norm.scale) != count or len(norm.offset) != count:
+            raise GeometryRefused(f"{len(norm.scale)} scales and {len(norm.offset)} offsets for {count} bands")
+        if not all(abs(number) <= _FLOAT32_MAX for number in (*norm.scale, *norm.offset, norm.low, norm.high)):
+            raise GeometryRefused("scale, offset, low and high must be finite in float32")
+        _refuse_quantisation(self._out_dtype, quantisation)
+        known = nodata is not None and (math.isinf(nodata) or abs(nodata) <= _FLOAT32_MAX)
+        numbers = ffi.new("int32_t[]", bands)
+        scale, offset = ffi.new("float[]", norm.scale), ffi.new("float[]", norm.offset)
+        inverse = ffi.new("float[]", count)
+        self._keep = (numbers, scale, offset, inverse)  # C does not
+        self._setup = ffi.new(
+            "sw_cutter *",
+            {
+                "sample": _SAMPLES[self._dtype], "out": _OUTPUTS[self._out_dtype], "side": side, "bands": count,
+                "band": numbers, "scale": scale, "offset": offset, "low": norm.low, "high": norm.high,
+                "has_nodata": known, "nodata": nodata if known else 0.0, "inverse": inverse,
+                "step": quantisation.scale if quantisation else 1.0,
+                "zero_point": quantisation.zero_point if quantisation else 0,
+            },
+        )  # fmt: skip
+        check(lib.sw_cutter_prove(self._setup))
+        row_axis, column_axis, band_axis = _AXES[self._layout]
+        shape = [0, 0, 0]
+        shape[row_axis], shape[column_axis], shape[band_axis] = -1, columns, planes
+        self._shape = tuple(shape)
+        self._count, self._statistics = count, statistics
+        self._out_shape, self._valid_shape = (count, side, side), (side, side)
+        self._out_octets, self._valid_octets = count * side * side * self._out_dtype.itemsize, side * side
+        self._window: tuple[tuple[int, ...], tuple[int, ...], Any, int, int] = ((), (), None, 0, 0)
+        self.nodata_pixels = 0  # of the last tile: inside the scene and not valid
+        self.pixels = 0  # of the last tile: inside the scene
+
+    def cut(
+        self,
+        window: NDArray[Any],
+        *,
+        first_row: int,
+        scene_rows: int,
+        row: int,
+        col: int,
+        out: NDArray[Any],
+        valid: NDArray[np.uint8],
+    ) -> TileStats | None:
+        """Cut the tile whose first pixel is scene pixel (row, col), normalise it, and measure it.
+
+        window: scene rows [first_row, first_row + rows), all columns; last axis contiguous, other
+        strides free. row and col may lie outside the scene, which is reflected there as by
+        numpy.pad(mode="reflect"). out: (bands, side, side) of out_dtype, overwritten, where not valid
+        0.0 or what that is quantised to; valid: (side, side) uint8, 0 where a selected band is NaN or
+        all of them are nodata.
+        Raises BufferMismatch, GeometryRefused, or WindowMismatch (a row needed is not in the window),
+        before anything is written. Releases the GIL.
+        """
+        # Nothing about an array is remembered but what its shape and strides, compared each time, imply.
+        if type(window) is not np.ndarray:
+            window = _plain("window", window)
+        if window.dtype != self._dtype:
+            view("window", window, self._dtype, 3, contiguous=False)
+        seen = self._window
+        if window.shape != seen[0] or window.strides != seen[1]:
+            seen = self._look_at(window)
+        _, _, block, rows, extent = seen
+        source = window.__array_interface__["data"][0]
+        if source % self._dtype.alignment:
+            view("window", window, self._dtype, 3, contiguous=False)
+        target, mask = self._target(out), self._mask(valid)
+        if first_row < 0 or first_row + rows > scene_rows:
+            raise GeometryRefused(
+                f"a window of {rows} x {window.shape} at row {first_row} of a scene of {scene_rows} rows"
+            )
+        if not (-_FAR <= row <= _FAR and -_FAR <= col <= _FAR and scene_rows <= _FAR):
+            raise GeometryRefused(f"row {row}, col {col}, scene_rows {scene_rows}: beyond {_FAR}")
+        out_end, valid_end = target + self._out_octets, mask + self._valid_octets
+        if (
+            (target < mask + self._valid_octets and mask < out_end)
+            or (target < source + extent and source < out_end)
+            or (mask < source + extent and source < valid_end)
+        ):
+            raise GeometryRefused("window, out and valid must not overlap in memory")
+        stats = ffi.new("sw_tile_stats *")
+        each = ffi.new("sw_band_stats[]", self._count) if self._statistics else ffi.NULL
+        code = lib.sw_cut(
+            self._setup, block, ffi.cast("void *", source), first_row, scene_rows, row, col,
+            ffi.cast("void *", target), ffi.cast("uint8_t *", mask), each, stats,
+        )  # fmt: skip
+        if code == lib.SW_E_WINDOW:
+            raise WindowMismatch(stats.missing_row, first_row, rows)
+        check(code)
+        self.pixels, self.nodata_pixels = stats.pixels, stats.nodata
+        return TileStats(stats.pixels, stats.nodata, ffi.buffer(each)[:]) if self._statistics else None
+
+    def _look_at(self, window: NDArray[Any]) -> tuple[tuple[int, ...], tuple[int, ...], Any, int, int]:
+        """What shape and strides imply, once they are found good: sw_window, rows, octets from first to last."""
+        view("window", window, self._dtype, 3, contiguous=False)
+        row_axis, column_axis, band_axis = _AXES[self._layout]
+        shape, strides, item = window.shape, window.strides, window.itemsize
+        rows, columns, planes = shape[row_axis], shape[column_axis], shape[band_axis]
+        if not rows or any(want not in (-1, have) for want, have in zip(self._shape, shape, strict=True)):
+            _, want_columns, want_planes = (self._shape[axis] for axis in _AXES[self._layout])
+            raise GeometryRefused(
+                f"a window of {rows} x {columns} x {planes} where rows x {want_columns} x {want_planes} were announced"
+            )
+        extent = sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True) if length > 1) + item
+        # of an axis of one element NumPy may keep any stride at all
+        row_stride, column_stride, band_stride = (
+            strides[axis] // item if shape[axis] > 1 else 1 for axis in _AXES[self._layout]
+        )
+        block = ffi.new("sw_window *", (rows, columns, row_stride, column_stride, band_stride))
+        self._window = shape, strides, block, rows, extent
+        return self._window
+
+    def _target(self, out: NDArray[Any]) -> int:
+        if type(out) is not np.ndarray:
+            out = _plain("out", out)
+        address: int = out.__array_interface__["data"][0]
+        if (
+            out.dtype != self._out_dtype or out.shape != self._out_shape or address % self._out_dtype.alignment
+            or not (flags := out.flags).c_contiguous or not flags.writeable
+        ):  # fmt: skip
+            view("out", out, self._out_dtype, 3, shape=self._out_shape, writable=True)
+        return address
+
+    def _mask(self, valid: NDArray[np.uint8]) -> int:
+        if type(valid) is not np.ndarray:
+            valid = _plain("valid", valid)
+        address: int = valid.__array_interface__["data"][0]
+        if (
+            valid.dtype != np.uint8 or valid.shape != self._valid_shape
+            or not (flags := valid.flags).c_contiguous or not flags.writeable
+        ):  # fmt: skip
+            view("valid", valid, np.uint8, 2, shape=self._valid_shape, writable=True)
+        return address
+
+
+def _plain(name: str, array: Any) -> NDArray[Any]:
+    """A subclass as what it is in memory: its own attributes might say otherwise."""
+    if not isinstance(array, np.ndarray):
+        raise BufferMismatch(name, f"a NumPy array is needed, got {type(array).__name__}")
+    return np.asarray(array)
+
+
+def _refuse_quantisation(out_dtype: np.dtype[Any], quantisation: Quantisation | None) -> None:
+    if (quantisation is None) != (out_dtype == np.float32):
+        raise GeometryRefused(f"{out_dtype} output {'needs a' if quantisation is None else 'takes no'} quantisation")
+    if quantisation is None:
+        return
+    if not _FLOAT32_MIN <= quantisation.scale <= _FLOAT32_MAX:
+        raise GeometryRefused(f"a quantisation's scale is a positive normal float32, got {quantisation.scale}")
+    span = np.iinfo(out_dtype)
+    if not span.min <= index(quantisation.zero_point) <= span.max:
+        raise GeometryRefused(f"zero point {quantisation.zero_point} is not a number of {out_dtype}")
 
 
 @lru_cache(maxsize=8)
-def _factors(norm: Normalisation) -> tuple[Any, Any]:
-    """Scales and offsets as C sees them, checked: every tile of a scene asks for the same."""
-    if not all(abs(number) <= _FLOAT32_MAX for number in (*norm.scale, *norm.offset, norm.low, norm.high)):
-        raise GeometryRefused("scale, offset, low and high must be finite in float32")
-    return ffi.new("float[]", norm.scale), ffi.new("float[]", norm.offset)
+def _cutter(
+    layout: Layout, columns: int, planes: int, dtype: np.dtype[Any], bands: tuple[int, ...], norm: Normalisation,
+    nodata: float | None, side: int,
+) -> TileCutter:  # fmt: skip
+    return TileCutter(
+        layout=layout, columns=columns, planes=planes, dtype=dtype, bands=bands, norm=norm, nodata=nodata, side=side
+    )  # fmt: skip
 
 
 def tile_f32(
@@ -89,63 +323,20 @@ def tile_f32(
     out: NDArray[np.float32],
     valid: NDArray[np.uint8],
 ) -> TileStats:
-    """Cut the tile whose first pixel is scene pixel (row, col), normalise it, and measure it.
+    """One tile without a cutter of one's own, in float32 and measured: as `TileCutter.cut`, which is quicker.
 
-    window: scene rows [first_row, first_row + rows), all columns; u8, u16, i16 or f32; last axis
-    contiguous, other strides free; row and col may lie outside the scene, which is reflected there
-    as by numpy.pad(mode="reflect"). out: (len(bands), side, side) float32, overwritten, 0 where not
-    valid; valid: (side, side) uint8, 0 where a selected band is NaN or all of them are nodata.
-    Raises BufferMismatch, GeometryRefused, or WindowMismatch (a row needed is not in the window),
-    before anything is written. Releases the GIL.
+    window: of any shape that the layout has; out: (len(bands), side, side) float32; valid:
+    (side, side) uint8. Raises BufferMismatch, GeometryRefused, WindowMismatch.
     """
-    source = view("window", window, tuple(_KERNELS), 3, contiguous=False)
-    rows, cols, planes = window.shape if layout == Layout.HWC else (*window.shape[1:], window.shape[0])
+    view("window", window, tuple(_SAMPLES), 3, contiguous=False)
     side = out.shape[-1] if isinstance(out, np.ndarray) and out.ndim else 0
     bands = tuple(bands)
-    count = len(bands)
-    target = view("out", out, np.float32, 3, shape=(count, side, side), writable=True)
-    mask = view("valid", valid, np.uint8, 2, shape=(side, side), writable=True)
-    if not 1 <= side <= SIDE_MAX:
-        raise GeometryRefused(f"a tile's side is 1 to {SIDE_MAX} pixels, got {side}")
-    if not count or min(bands) < 0 or max(bands) >= planes:
-        raise GeometryRefused(f"bands {bands} of a window with {planes}")
-    if not rows or not cols or first_row < 0 or first_row + rows > scene_rows:
-        raise GeometryRefused(f"a window of {rows} x {cols} at row {first_row} of a scene of {scene_rows} rows")
-    if max(abs(row), abs(col), scene_rows) > _FAR:
-        raise GeometryRefused(f"row {row}, col {col}, scene_rows {scene_rows}: beyond {_FAR}")
-    if len(norm.scale) != count or len(norm.offset) != count:
-        raise GeometryRefused(f"{len(norm.scale)} scales and {len(norm.offset)} offsets for {count} bands")
-    factors = _factors(norm)
-    if np.may_share_memory(out, valid) or np.may_share_memory(window, out) or np.may_share_memory(window, valid):
-        raise GeometryRefused("window, out and valid must not overlap in memory")
-
-    strides = [stride // window.itemsize for stride in window.strides]
-    row_stride, col_stride, band_stride = strides if layout == Layout.HWC else (*strides[1:], strides[0])
-    block = ffi.new(
-        "sw_window *",
-        (first_row, rows, scene_rows, cols, max(row_stride, 0), max(col_stride, 1), max(band_stride, 0)),
-    )
-    known = nodata is not None and (math.isinf(nodata) or abs(nodata) <= _FLOAT32_MAX)
-    tile = ffi.new("sw_tile *", (row, col, side, count, known, norm.low, norm.high, nodata if known else 0.0))
-    each, stats = ffi.new("sw_band_stats[]", count), ffi.new("sw_tile_stats *")
-    kernel, pointer = _KERNELS[window.dtype]
-    code = kernel(
-        ffi.cast(pointer, source),
-        block,
-        tile,
-        ffi.new("int32_t[]", bands),
-        *factors,
-        ffi.cast("float *", target),
-        ffi.cast("uint8_t *", mask),
-        each,
-        stats,
-    )
-    if code == lib.SW_E_WINDOW:
-        raise WindowMismatch(stats.missing_row, first_row, rows)
-    check(code)
-    counted = stats.pixels - stats.nodata
-    return TileStats(
-        bands=tuple(BandStats(b.minimum, b.maximum, b.total, counted, b.saturated) for b in each),
-        nodata=stats.nodata,
-        pixels=stats.pixels,
-    )
+    view("out", out, np.float32, 3, shape=(len(bands), side, side), writable=True)
+    view("valid", valid, np.uint8, 2, shape=(side, side), writable=True)
+    _, columns, planes = (window.shape[axis] for axis in _AXES[Layout(layout)])
+    cutter = _cutter(layout, columns, planes, window.dtype, bands, norm, nodata, side)
+    stats = cutter.cut(
+        window, first_row=first_row, scene_rows=scene_rows, row=row, col=col, out=out, valid=valid
+    )  # fmt: skip
+    assert stats is not None  # a cutter measures unless told otherwise
+    return stats

@@ -36,14 +36,14 @@ typedef struct {
 
 /* Row `at` of a block of `of`, in `count` bands, [left, right) of it inside the scene. `line` is the scene row's first
  * sample of band 0; what is needed next lies `ahead` samples further on. */
-static void NAME(fetch)(const SAMPLE *line, const sw_window *window, const sw_tile *tile, const int32_t *band,
-                        int32_t count, int64_t left, int64_t right, int64_t ahead, int64_t at, int64_t of,
-                        NAME(rows) *rows)
+static void NAME(fetch)(const cut *c, const SAMPLE *line, const int32_t *band, int32_t count, int64_t ahead, int64_t at,
+                        int64_t of, NAME(rows) *rows)
 {
-    const int64_t side = tile->side, stride = window->col_stride;
+    const sw_window *window = c->window;
+    const int64_t side = c->cutter->side, stride = window->col_stride, left = c->left, right = c->right;
     if (stride == 1 && left == 0 && right == side) {
         for (int32_t b = 0; b < count; b++) {
-            rows->row[b] = line + band[b] * window->band_stride + tile->col;
+            rows->row[b] = line + band[b] * window->band_stride + c->col;
             for (int64_t x = 0; x < side; x += 64 / (int64_t)sizeof *line)
                 SW_PREFETCH(rows->row[b] + ahead + x);
         }
@@ -55,7 +55,7 @@ static void NAME(fetch)(const SAMPLE *line, const sw_window *window, const sw_ti
         to[b] = rows->scratch + (b * of + at) * side;
     }
     if (right > left) {
-        const SAMPLE *first = line + (tile->col + left) * stride;
+        const SAMPLE *first = line + (c->col + left) * stride;
 #ifdef SAMPLE_IS_16_BITS
         uint16_t *lane[SW_LANES], spare[SW_TILE_SIDE_MAX];
         for (int32_t b = 0, many; b < count; b += many) { /* bands that follow each other, eight at a time */
@@ -78,10 +78,10 @@ static void NAME(fetch)(const SAMPLE *line, const sw_window *window, const sw_ti
     if (left > 0 || right < side)
         for (int32_t b = 0; b < count; b++) {
             const SAMPLE *from = line + band[b] * window->band_stride;
-            walk col = walk_from(tile->col, window->scene_cols);
+            walk col = walk_from(c->col, window->cols);
             for (int64_t x = 0; x < left; x++, walk_on(&col))
                 to[b][x] = from[col.at * stride];
-            col = walk_from(tile->col + right, window->scene_cols);
+            col = walk_from(c->col + right, window->cols);
             for (int64_t x = right; x < side; x++, walk_on(&col))
                 to[b][x] = from[col.at * stride];
         }
@@ -117,6 +117,65 @@ SW_CLONES static void NAME(convert)(const SAMPLE *restrict row, int64_t count, f
         out[x] = normalised((float)row[x], scale, offset, low, high);
 }
 
+SW_CLONES static void NAME(divide)(const SAMPLE *restrict row, int64_t count, float scale, float offset, float low,
+                                   float high, octet_rule rule, uint8_t *restrict out)
+{
+    for (int64_t x = 0; x < count; x++)
+        out[x] = octet_of(normalised((float)row[x], scale, offset, low, high) / rule.step, rule.zero_point, rule.least,
+                          rule.most);
+}
+
+#ifndef SAMPLE_IS_FLOAT
+/* divide() for all numbers that the type has, if the rule's inverse is one that was proved for them. */
+SW_CLONES static void NAME(multiply)(const SAMPLE *restrict row, int64_t count, float scale, float offset, float low,
+                                     float high, octet_rule rule, uint8_t *restrict out)
+{
+    for (int64_t x = 0; x < count; x++)
+        out[x] = octet_of(normalised((float)row[x], scale, offset, low, high) * rule.inverse, rule.zero_point,
+                          rule.least, rule.most);
+}
+
+static int NAME(proves)(const sw_cutter *cutter, int32_t band, float inverse)
+{
+    enum { AT_ONCE = 4096 };
+    SAMPLE number[AT_ONCE];
+    uint8_t divided[AT_ONCE], multiplied[AT_ONCE];
+    octet_rule rule = rule_of(cutter, band);
+    rule.inverse = inverse;
+    const float scale = cutter->scale[band], offset = cutter->offset[band];
+    for (int32_t first = SAMPLE_MIN, count; first <= SAMPLE_MAX; first += count) {
+        count = SAMPLE_MAX - first < AT_ONCE ? SAMPLE_MAX - first + 1 : AT_ONCE;
+        for (int32_t i = 0; i < count; i++)
+            number[i] = (SAMPLE)(first + i);
+        NAME(divide)(number, count, scale, offset, cutter->low, cutter->high, rule, divided);
+        NAME(multiply)(number, count, scale, offset, cutter->low, cutter->high, rule, multiplied);
+        if (memcmp(divided, multiplied, (size_t)count) != 0)
+            return 0;
+    }
+    return 1;
+}
+#endif
+
+/* Samples of one band to output, from sample `first` of its plane on; not valid ones as well. */
+static void NAME(answer)(const cut *c, const SAMPLE *row, int64_t count, int32_t band, int64_t first)
+{
+    const sw_cutter *cutter = c->cutter;
+    const float scale = cutter->scale[band], offset = cutter->offset[band], low = cutter->low, high = cutter->high;
+    first += (int64_t)band * cutter->side * cutter->side;
+    if (cutter->out == SW_OUT_F32) {
+        NAME(convert)(row, count, scale, offset, low, high, (float *)c->out + first);
+        return;
+    }
+    const octet_rule rule = rule_of(cutter, band);
+#ifndef SAMPLE_IS_FLOAT
+    if (rule.inverse != 0) {
+        NAME(multiply)(row, count, scale, offset, low, high, rule, (uint8_t *)c->out + first);
+        return;
+    }
+#endif
+    NAME(divide)(row, count, scale, offset, low, high, rule, (uint8_t *)c->out + first);
+}
+
 #ifndef SAMPLE_IS_FLOAT
 /* All pixels valid: both at once, so that every sample is loaded and widened once. */
 SW_CLONES static NAME(row_stats) NAME(convert_and_measure)(const SAMPLE *restrict row, int64_t count, float scale,
@@ -130,6 +189,24 @@ SW_CLONES static NAME(row_stats) NAME(convert_and_measure)(const SAMPLE *restric
         maximum = v > maximum ? v : maximum;
         total += v;
         out[x] = normalised((float)v, scale, offset, low, high);
+    }
+    NAME(row_stats) s = {minimum, maximum, 0, total};
+    if (maximum == SAMPLE_MAX)
+        for (int64_t x = 0; x < count; x++)
+            s.saturated += row[x] == SAMPLE_MAX;
+    return s;
+}
+
+/* All pixels valid. */
+SW_CLONES static NAME(row_stats) NAME(measure)(const SAMPLE *row, int64_t count)
+{
+    SAMPLE minimum = SAMPLE_MAX, maximum = SAMPLE_MIN;
+    SUM total = 0;
+    for (int64_t x = 0; x < count; x++) {
+        SAMPLE v = row[x];
+        minimum = v < minimum ? v : minimum;
+        maximum = v > maximum ? v : maximum;
+        total += v;
     }
     NAME(row_stats) s = {minimum, maximum, 0, total};
     if (maximum == SAMPLE_MAX)
@@ -194,58 +271,53 @@ static void NAME(add)(sw_band_stats *each, NAME(row_stats) here)
     each->saturated += here.saturated;
 }
 
-int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile *tile, const int32_t *band,
-                  const float *scale, const float *offset, float *out, uint8_t *valid, sw_band_stats *each,
-                  sw_tile_stats *stats)
+static void NAME(cut)(const cut *c, const SAMPLE *samples)
 {
-    int refused = refuse(window, tile, stats);
-    if (refused)
-        return refused;
-    const int64_t side = tile->side;
+    const sw_cutter *cutter = c->cutter;
+    const sw_window *window = c->window;
+    const int64_t side = cutter->side, left = c->left, right = c->right;
+    const int32_t *band = cutter->band;
+    uint8_t *valid = c->valid;
     SAMPLE nodata = 0;
     uint8_t any_nodata = 0;
-    if (tile->has_nodata) { /* a nodata value that the type cannot hold matches nothing */
+    if (cutter->has_nodata) { /* a nodata value that the type cannot hold matches nothing */
 #ifdef SAMPLE_IS_FLOAT
-        nodata = (float)tile->nodata, any_nodata = 1;
+        nodata = (float)cutter->nodata, any_nodata = 1;
 #else
-        if (tile->nodata >= (double)SAMPLE_MIN && tile->nodata <= (double)SAMPLE_MAX) {
-            nodata = (SAMPLE)tile->nodata;
-            any_nodata = (double)nodata == tile->nodata;
+        if (cutter->nodata >= (double)SAMPLE_MIN && cutter->nodata <= (double)SAMPLE_MAX) {
+            nodata = (SAMPLE)cutter->nodata;
+            any_nodata = (double)nodata == cutter->nodata;
         }
 #endif
     }
-    int64_t left, right, top, bottom;
-    inside(tile->col, side, window->scene_cols, &left, &right);
-    inside(tile->row, side, window->scene_rows, &top, &bottom);
-    stats->pixels = (right - left) * (bottom - top);
-    stats->nodata = 0;
-    for (int32_t b = 0; b < tile->bands; b++)
-        each[b] = (sw_band_stats){INFINITY, -INFINITY, 0, 0};
+    for (int32_t b = 0; c->each && b < cutter->bands; b++)
+        c->each[b] = (sw_band_stats){(double)SAMPLE_MAX, (double)SAMPLE_MIN, 0, 0};
+
     NAME(rows) rows;
-    const int32_t group = group_of(tile), many = tile->bands < group ? tile->bands : group;
+    const int32_t group = group_of(cutter), many = cutter->bands < group ? cutter->bands : group;
 #ifdef SAMPLE_IS_FLOAT
     const int64_t block = 1;
 #else
     /* Rows wholly inside the scene are taken several at a time: longer runs, fewer sums to close. */
     const int64_t fit = GROUP_SAMPLES / (side * many), most = fit < ROWS_AT_ONCE ? fit : ROWS_AT_ONCE;
-    const int64_t block = tile->bands <= group && window->col_stride > 1 && right - left == side ? most : 1;
+    const int64_t block = cutter->bands <= group && window->col_stride > 1 && right - left == side ? most : 1;
 #endif
 #ifdef FOUR_BANDS
-    const int four = tile->bands == 4 && window->col_stride == 4 && window->band_stride == 1 && side % 8 == 0
+    const int four = cutter->bands == 4 && window->col_stride == 4 && window->band_stride == 1 && side % 8 == 0
                      && right - left == side && band[0] == 0 && band[1] == 1 && band[2] == 2 && band[3] == 3
-                     && SW_HAS_AVX2;
+                     && cutter->out == SW_OUT_F32 && SW_HAS_AVX2;
     four_stats quick;
     four_begin(&quick);
 #endif
-    walk at = walk_from(tile->row, window->scene_rows);
+    walk at = walk_from(c->row, c->scene_rows);
     for (int64_t y = 0, height; y < side; y += height) {
-        const int counted = y >= top && y < bottom && right > left;
+        const int counted = y >= c->top && y < c->bottom && right > left;
 #ifdef FOUR_BANDS
         if (four && counted) {
-            const int wanted = y + 2 < side && at.at + 2 < window->first_row + window->rows;
-            const SAMPLE *row = samples + (at.at - window->first_row) * window->row_stride + 4 * tile->col;
-            if (four_row(row, side, wanted ? 2 * window->row_stride : 0, any_nodata, nodata, scale, offset, tile->low,
-                         tile->high, out + y * side, side * side, &quick)) {
+            const int wanted = y + 2 < side && at.at + 2 < c->first_row + window->rows;
+            const SAMPLE *row = samples + (at.at - c->first_row) * window->row_stride + 4 * c->col;
+            if (four_row(row, side, wanted ? 2 * window->row_stride : 0, any_nodata, nodata, cutter->scale,
+                         cutter->offset, cutter->low, cutter->high, (float *)c->out + y * side, side * side, &quick)) {
                 memset(valid + y * side, 1, (size_t)side);
                 height = 1;
                 walk_on(&at);
@@ -253,29 +325,29 @@ int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile 
             }
         }
 #endif
-        height = counted && block < bottom - y ? block : counted && block > 1 ? bottom - y : 1;
+        height = counted && block < c->bottom - y ? block : counted && block > 1 ? c->bottom - y : 1;
         const SAMPLE *line = NULL;
         int64_t ahead = 0;
         for (int64_t r = 0; r < height; r++) {
-            line = samples + (at.at - window->first_row) * window->row_stride;
+            line = samples + (at.at - c->first_row) * window->row_stride;
             const int64_t on = block > 1 ? block : 2; /* rows from here to the one to be asked for already */
-            const int wanted = y + r + on < side && at.at + on < window->first_row + window->rows;
+            const int wanted = y + r + on < side && at.at + on < c->first_row + window->rows;
             ahead = wanted ? on * window->row_stride : 0;
             walk_on(&at);
-            NAME(fetch)(line, window, tile, band, many, left, right, ahead, r, height, &rows);
+            NAME(fetch)(c, line, band, many, ahead, r, height, &rows);
         }
         memset(valid + y * side, 1, (size_t)side * (size_t)height);
         int64_t bad = 0; /* pixels that are not valid */
 #ifndef SAMPLE_IS_FLOAT
-        if (any_nodata && (tile->bands > group || NAME(holds)(rows.row[0], side * height, nodata)))
+        if (any_nodata && (cutter->bands > group || NAME(holds)(rows.row[0], side * height, nodata)))
 #endif
             for (int64_t r = 0; r < height; r++) { /* several only where one fetch holds all bands */
                 uint8_t is_nan[SW_TILE_SIDE_MAX], *ok = valid + (y + r) * side, *is_nodata = ok;
                 memset(is_nan, 0, (size_t)side);
-                for (int32_t b = 0; b < tile->bands; b++) {
+                for (int32_t b = 0; b < cutter->bands; b++) {
                     if (b > 0 && b % group == 0)
-                        NAME(fetch)(line, window, tile, band + b, tile->bands - b < group ? tile->bands - b : group,
-                                    left, right, ahead, 0, 1, &rows);
+                        NAME(fetch)(c, line, band + b, cutter->bands - b < group ? cutter->bands - b : group, ahead, 0,
+                                    1, &rows);
                     NAME(judge)(rows.row[b % group] + r * side, side, any_nodata, nodata, is_nodata, is_nan);
 #ifndef SAMPLE_IS_FLOAT
                     if (count_set(is_nodata, side) == 0)
@@ -284,51 +356,56 @@ int NAME(sw_tile)(const SAMPLE *samples, const sw_window *window, const sw_tile 
                 }
                 bad += side - settle(ok, is_nan, side);
                 if (counted)
-                    stats->nodata += right - left - count_set(ok + left, right - left);
+                    c->stats->nodata += right - left - count_set(ok + left, right - left);
             }
-        for (int32_t b = 0; b < tile->bands; b++) {
-            if (b % group == 0 && tile->bands > group)
-                NAME(fetch)(line, window, tile, band + b, tile->bands - b < group ? tile->bands - b : group, left,
-                            right, ahead, 0, 1, &rows);
+        for (int32_t b = 0; b < cutter->bands; b++) {
+            if (b % group == 0 && cutter->bands > group)
+                NAME(fetch)(c, line, band + b, cutter->bands - b < group ? cutter->bands - b : group, ahead, 0, 1,
+                            &rows);
             const SAMPLE *row = rows.row[b % group];
-            float *to = out + (b * side + y) * side;
+            const int measured = counted && c->each;
 #ifndef SAMPLE_IS_FLOAT
-            if (counted && bad == 0) {
-                NAME(add)(each + b, NAME(convert_and_measure)(row + left, side * height - left - (side - right),
-                                                              scale[b], offset[b], tile->low, tile->high, to + left));
-                if (left > 0)
-                    NAME(convert)(row, left, scale[b], offset[b], tile->low, tile->high, to);
-                if (right < side)
-                    NAME(convert)(row + right, side - right, scale[b], offset[b], tile->low, tile->high, to + right);
+            if (measured && bad == 0 && cutter->out == SW_OUT_F32 && right - left == side) {
+                NAME(add)(c->each + b,
+                          NAME(convert_and_measure)(row, side * height, cutter->scale[b], cutter->offset[b],
+                                                    cutter->low, cutter->high, (float *)c->out + (b * side + y) * side));
                 continue;
             }
+            if (measured && bad == 0)
+                NAME(add)(c->each + b, NAME(measure)(row + left, side * height - left - (side - right)));
 #endif
-            const uint8_t *ok = valid + y * side;
-            for (int64_t r = 0; r < height; r++, row += side, to += side, ok += side) {
-                NAME(convert)(row, side, scale[b], offset[b], tile->low, tile->high, to);
-                if (bad > 0)
-                    blank(to, ok, side);
-                if (counted)
-                    NAME(add)(each + b, NAME(measure_valid)(row + left, right - left, ok + left));
+            NAME(answer)(c, row, side * height, b, y * side);
+#ifndef SAMPLE_IS_FLOAT
+            if (bad == 0)
+                continue;
+#endif
+            for (int64_t r = 0; r < height; r++, row += side) {
+                const int64_t first = (y + r) * side, there = b * side * side + first;
+                if (bad > 0 && cutter->out == SW_OUT_F32)
+                    blank((float *)c->out + there, valid + first, side);
+                else if (bad > 0)
+                    blank_octets((uint8_t *)c->out + there, valid + first, side, rule_of(cutter, b).nought);
+                if (measured)
+                    NAME(add)(c->each + b, NAME(measure_valid)(row + left, right - left, valid + first + left));
             }
         }
     }
 #ifdef FOUR_BANDS
-    if (four)
+    if (four && c->each)
         for (int i = 0; i < 16; i++) {
             const int b = i & 3;
-            each[b].minimum = quick.minimum[i] < each[b].minimum ? quick.minimum[i] : each[b].minimum;
-            each[b].maximum = quick.maximum[i] > each[b].maximum ? quick.maximum[i] : each[b].maximum;
+            sw_band_stats *each = c->each + b;
+            each->minimum = quick.minimum[i] < each->minimum ? quick.minimum[i] : each->minimum;
+            each->maximum = quick.maximum[i] > each->maximum ? quick.maximum[i] : each->maximum;
             if (i < 4) {
-                each[b].total += (double)quick.total[b];
-                each[b].saturated += (int64_t)quick.saturated[b];
+                each->total += (double)quick.total[b];
+                each->saturated += (int64_t)quick.saturated[b];
             }
         }
 #endif
-    if (stats->pixels == stats->nodata)
-        for (int32_t b = 0; b < tile->bands; b++)
-            each[b].minimum = each[b].maximum = 0;
-    return SW_OK;
+    if (c->each && c->stats->pixels == c->stats->nodata)
+        for (int32_t b = 0; b < cutter->bands; b++)
+            c->each[b].minimum = c->each[b].maximum = 0;
 }
 
 #undef SAMPLE

@@ -47,19 +47,39 @@ static void inside(int64_t start, int64_t side, int64_t length, int64_t *first, 
         *end = *first;
 }
 
-static int refuse(const sw_window *window, const sw_tile *tile, sw_tile_stats *stats)
+/* One call of sw_cut(). */
+typedef struct {
+    const sw_cutter *cutter;
+    const sw_window *window;
+    int64_t first_row, scene_rows, row, col;
+    int64_t left, right, top, bottom; /* of the tile, inside the scene */
+    void *out;
+    uint8_t *valid;
+    sw_band_stats *each; /* NULL: not measured */
+    sw_tile_stats *stats;
+} cut;
+
+static int refuse_cutter(const sw_cutter *cutter)
+{
+    return cutter->side < 1 || cutter->side > SW_TILE_SIDE_MAX || cutter->bands < 1 || cutter->sample < SW_SAMPLE_U8
+           || cutter->sample > SW_SAMPLE_F32 || cutter->out < SW_OUT_F32 || cutter->out > SW_OUT_S8
+           || (cutter->out != SW_OUT_F32
+               && (!(cutter->step > 0) || cutter->zero_point < -128 || cutter->zero_point > 255));
+}
+
+static int refuse(const cut *c)
 {
     const int64_t far = SW_SCENE_SIDE_MAX;
-    if (tile->side < 1 || tile->side > SW_TILE_SIDE_MAX || tile->bands < 1 || tile->row > far || tile->row < -far
-        || tile->col > far || tile->col < -far || window->scene_rows < 1 || window->scene_rows > far
-        || window->scene_cols < 1 || window->scene_cols > far || window->rows < 1 || window->first_row < 0
-        || window->rows > window->scene_rows || window->first_row > window->scene_rows - window->rows
-        || window->row_stride < 0 || window->col_stride < 1 || window->band_stride < 0)
+    const sw_window *window = c->window;
+    if (refuse_cutter(c->cutter) || c->row > far || c->row < -far || c->col > far || c->col < -far || c->scene_rows < 1
+        || c->scene_rows > far || window->cols < 1 || window->cols > far || window->rows < 1 || c->first_row < 0
+        || window->rows > c->scene_rows || c->first_row > c->scene_rows - window->rows || window->row_stride < 0
+        || window->col_stride < 1 || window->band_stride < 0)
         return SW_E_ARGUMENT;
-    walk row = walk_from(tile->row, window->scene_rows);
-    for (int32_t y = 0; y < tile->side; y++, walk_on(&row))
-        if (row.at < window->first_row || row.at >= window->first_row + window->rows) {
-            stats->missing_row = row.at;
+    walk row = walk_from(c->row, c->scene_rows);
+    for (int32_t y = 0; y < c->cutter->side; y++, walk_on(&row))
+        if (row.at < c->first_row || row.at >= c->first_row + window->rows) {
+            c->stats->missing_row = row.at;
             return SW_E_WINDOW;
         }
     return SW_OK;
@@ -71,6 +91,39 @@ SW_INLINE float normalised(float sample, float scale, float offset, float low, f
     v = v + offset;
     v = v > low ? v : low; /* not a number (infinity times zero) becomes low */
     return v < high ? v : high;
+}
+
+/* How one band becomes octets. */
+typedef struct {
+    float step, inverse; /* inverse 0: divide */
+    int32_t zero_point, least, most;
+    uint8_t nought; /* what a pixel gets that is not valid */
+} octet_rule;
+
+/* Far enough that every octet is reached, near enough that a float between is exact to the half. */
+#define QUANTA_LEAST -1024.0f
+#define QUANTA_MOST 1024.0f
+#define ROUNDS_TO_EVEN 12582912.0f /* 1.5 * 2**23: what is added to it has no room for fractions */
+
+/* A number of steps, rounded half to even, as an octet. */
+SW_INLINE uint8_t octet_of(float quanta, int32_t zero_point, int32_t least, int32_t most)
+{
+    quanta = quanta > QUANTA_LEAST ? quanta : QUANTA_LEAST;
+    quanta = quanta < QUANTA_MOST ? quanta : QUANTA_MOST;
+    quanta = quanta + ROUNDS_TO_EVEN;
+    int32_t number;
+    memcpy(&number, &quanta, sizeof number);
+    number = number - 0x4B400000 + zero_point; /* the bits of ROUNDS_TO_EVEN */
+    number = number > least ? number : least;
+    return (uint8_t)(number < most ? number : most);
+}
+
+static octet_rule rule_of(const sw_cutter *cutter, int32_t band)
+{
+    octet_rule rule = {cutter->step, cutter->sample == SW_SAMPLE_F32 ? 0 : cutter->inverse[band], cutter->zero_point,
+                       cutter->out == SW_OUT_S8 ? INT8_MIN : 0, cutter->out == SW_OUT_S8 ? INT8_MAX : UINT8_MAX, 0};
+    rule.nought = octet_of(0, rule.zero_point, rule.least, rule.most);
+    return rule;
 }
 
 /* From "all bands nodata" and "a band is not a number" to valid or not, in place; returns how many are valid. */
@@ -87,9 +140,9 @@ SW_CLONES static int64_t settle(uint8_t *restrict nodata_then_valid, const uint8
 enum { BAND_GROUP = 16, GROUP_SAMPLES = BAND_GROUP * 4096, ROWS_AT_ONCE = 8 };
 
 /* Bands whose rows are held together. */
-static int32_t group_of(const sw_tile *tile)
+static int32_t group_of(const sw_cutter *cutter)
 {
-    const int32_t fit = GROUP_SAMPLES / tile->side;
+    const int32_t fit = GROUP_SAMPLES / cutter->side;
     return fit < BAND_GROUP ? fit : BAND_GROUP;
 }
 
@@ -105,6 +158,12 @@ SW_CLONES static void blank(float *restrict out, const uint8_t *restrict valid, 
 {
     for (int64_t x = 0; x < count; x++)
         out[x] = valid[x] ? out[x] : 0.0f;
+}
+
+SW_CLONES static void blank_octets(uint8_t *restrict out, const uint8_t *restrict valid, int64_t count, uint8_t nought)
+{
+    for (int64_t x = 0; x < count; x++)
+        out[x] = valid[x] ? out[x] : nought;
 }
 
 #define SAMPLE uint8_t
@@ -140,3 +199,60 @@ SW_CLONES static void blank(float *restrict out, const uint8_t *restrict valid, 
 #define SAMPLE_MIN (-INFINITY)
 #define SAMPLE_IS_FLOAT 1
 #include "tile_kernel.h"
+
+int sw_cut(const sw_cutter *cutter, const sw_window *window, const void *samples, int64_t first_row,
+           int64_t scene_rows, int64_t row, int64_t col, void *out, uint8_t *valid, sw_band_stats *each,
+           sw_tile_stats *stats)
+{
+    cut c = {.cutter = cutter, .window = window, .first_row = first_row, .scene_rows = scene_rows, .row = row,
+             .col = col, .out = out, .valid = valid, .each = each, .stats = stats};
+    const int refused = refuse(&c);
+    if (refused)
+        return refused;
+    inside(col, cutter->side, window->cols, &c.left, &c.right);
+    inside(row, cutter->side, scene_rows, &c.top, &c.bottom);
+    stats->pixels = (c.right - c.left) * (c.bottom - c.top);
+    stats->nodata = 0;
+    switch (cutter->sample) {
+    case SW_SAMPLE_U8:
+        cut_u8(&c, samples);
+        break;
+    case SW_SAMPLE_U16:
+        cut_u16(&c, samples);
+        break;
+    case SW_SAMPLE_I16:
+        cut_i16(&c, samples);
+        break;
+    default:
+        cut_f32(&c, samples);
+    }
+    return SW_OK;
+}
+
+int sw_cutter_prove(const sw_cutter *cutter)
+{
+    if (refuse_cutter(cutter))
+        return SW_E_ARGUMENT;
+    int proved = 0;
+    for (int32_t b = 0; b < cutter->bands; b++) {
+        cutter->inverse[b] = 0;
+        if (cutter->out == SW_OUT_F32 || cutter->sample == SW_SAMPLE_F32)
+            continue;
+        /* the quotient as it rounds, and a few numbers beside it: one may meet the ties that the quotient misses */
+        const float nearest = 1.0f / cutter->step;
+        for (int32_t tried = 0; tried < 9 && cutter->inverse[b] == 0; tried++) {
+            uint32_t bits;
+            float inverse;
+            memcpy(&bits, &nearest, sizeof bits);
+            bits += (uint32_t)(tried & 1 ? (tried + 1) / 2 : -tried / 2);
+            memcpy(&inverse, &bits, sizeof inverse);
+            const int holds = cutter->sample == SW_SAMPLE_U8    ? proves_u8(cutter, b, inverse)
+                              : cutter->sample == SW_SAMPLE_U16 ? proves_u16(cutter, b, inverse)
+                                                                : proves_i16(cutter, b, inverse);
+            if (holds)
+                cutter->inverse[b] = inverse;
+        }
+        proved += cutter->inverse[b] != 0;
+    }
+    return proved;
+}

@@ -29,6 +29,12 @@ def reflected(scene: NDArray[Any], row: int, col: int, side: int) -> NDArray[Any
     return padded[top : top + side, left : left + side]
 
 
+def laid_out(scene: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """(rows, cols, bands) in the order of another layout."""
+    order = {Layout.HWC: (0, 1, 2), Layout.BSQ: (2, 0, 1), Layout.BIL: (0, 2, 1)}[layout]
+    return np.ascontiguousarray(scene.transpose(order))
+
+
 def draw_scene(rng: np.random.Generator, rows: int, cols: int, bands: int, dtype: Any, nodata: float) -> NDArray[Any]:
     if np.dtype(dtype).kind == "f":
         scene = rng.normal(0.2, 0.3, (rows, cols, bands)).astype(dtype)
@@ -52,7 +58,7 @@ def cut(
     norm: Normalisation,
     **how: Any,
 ) -> tuple[TileStats, NDArray[np.float32], NDArray[np.uint8]]:
-    rows = window.shape[0 if layout == Layout.HWC else 1]
+    rows = window.shape[1 if layout == Layout.BSQ else 0]
     how = {"first_row": 0, "scene_rows": rows, "nodata": None, **how}
     out = np.full((len(bands), side, side), np.nan, np.float32)
     valid = np.full((side, side), 77, np.uint8)
@@ -87,7 +93,7 @@ def test_a_tile_equals_what_numpy_pads_clips_and_sums(
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), label="seed"))
     scene = draw_scene(rng, rows, cols, planes, dtype, nodata if nodata in (0.0, 7.0) else 7.0)
     norm = norm_of(len(bands), scale=1.0 if dtype is np.float32 else 0.004)
-    window = scene if layout == Layout.HWC else np.ascontiguousarray(scene.transpose(2, 0, 1))
+    window = laid_out(scene, layout)
     stats, out, valid = cut(window, layout, row, col, side, bands, norm, nodata=nodata)
 
     raw = reflected(scene, row, col, side)[..., bands]

@@ -6,22 +6,28 @@
 #define SW_TILE_SIDE_MAX 4096
 #define SW_SCENE_SIDE_MAX 1099511627776 /* coordinates beyond it are refused: sums of them stay in range */
 
-/* A block of scene rows in memory. Strides are in samples and positive; the block holds every column of its rows. */
-typedef struct {
-    int64_t first_row, rows;         /* scene rows [first_row, first_row + rows) */
-    int64_t scene_rows, scene_cols;
-    int64_t row_stride, col_stride, band_stride;
-} sw_window;
+enum { SW_SAMPLE_U8 = 0, SW_SAMPLE_U16 = 1, SW_SAMPLE_I16 = 2, SW_SAMPLE_F32 = 3 };
+enum { SW_OUT_F32 = 0, SW_OUT_U8 = 1, SW_OUT_S8 = 2 };
 
-/* Which tile, and how its samples become model input. */
+/* What is the same for every tile of a scene. Never written to after sw_cutter_prove(): threads may share it. */
 typedef struct {
-    int64_t row, col; /* scene coordinates of its first pixel; may lie outside: the scene is reflected there */
-    int32_t side;     /* 1..SW_TILE_SIDE_MAX */
-    int32_t bands;
-    int32_t has_nodata;
+    int32_t sample, out; /* SW_SAMPLE_*, SW_OUT_* */
+    int32_t side, bands; /* 1..SW_TILE_SIDE_MAX; 1.. */
+    const int32_t *band; /* their numbers in the window */
+    const float *scale, *offset;
     float low, high;
     double nodata;
-} sw_tile;
+    int32_t has_nodata;
+    int32_t zero_point; /* for 8 bits: saturate(round_half_even(normalised / step) + zero_point) */
+    float step;
+    float *inverse; /* of the step, per band, where sw_cutter_prove() found one; else 0: the step is divided by */
+} sw_cutter;
+
+/* A block of scene rows in memory. Strides are in samples and positive; the block holds every column of its rows. */
+typedef struct {
+    int64_t rows, cols;
+    int64_t row_stride, col_stride, band_stride;
+} sw_window;
 
 /* One band of the tile, over valid pixels inside the scene; all zero if there is none. */
 typedef struct {
@@ -35,24 +41,21 @@ typedef struct {
     int64_t missing_row; /* with SW_E_WINDOW: the first scene row that the window lacks */
 } sw_tile_stats;
 
-/* Cut one tile out of a window, normalise it into planar f32, measure it.
- *   band     tile->bands band numbers; scale, offset per band
- *   out      bands * side * side; out = clip(sample * scale + offset, low, high) in float, 0 where not valid
+/* Fill cutter->inverse: per band a factor that gives, for every number the integer samples can be, the very octet that
+ * the division gives, or 0. Returns the bands that have one, or SW_E_ARGUMENT. */
+int sw_cutter_prove(const sw_cutter *cutter);
+
+/* Cut one tile out of a window, normalise it into planes, measure it.
+ *   samples  the window's; of the type that the cutter names, as is `out`
+ *   out      bands * side * side: clip(sample * scale + offset, low, high) in float, 0 where not valid; for 8 bits that
+ *            number quantised
  *   valid    side * side; 0 where a selected band is not a number or all selected bands are nodata, else 1
- *   each     per band;  stats  for the tile
+ *   row, col of the tile's first pixel in the scene; may lie outside;  first_row  of the window in the scene
+ *   each     per band, or NULL: not measured;  stats  for the tile
  * Pixels outside the scene are reflected without repeating the edge and are not counted. Never allocates.
  * Returns SW_OK, SW_E_ARGUMENT or SW_E_WINDOW (nothing is written then but stats->missing_row). */
-int sw_tile_u8(const uint8_t *samples, const sw_window *window, const sw_tile *tile, const int32_t *band,
-               const float *scale, const float *offset, float *out, uint8_t *valid, sw_band_stats *each,
-               sw_tile_stats *stats);
-int sw_tile_u16(const uint16_t *samples, const sw_window *window, const sw_tile *tile, const int32_t *band,
-                const float *scale, const float *offset, float *out, uint8_t *valid, sw_band_stats *each,
-                sw_tile_stats *stats);
-int sw_tile_i16(const int16_t *samples, const sw_window *window, const sw_tile *tile, const int32_t *band,
-                const float *scale, const float *offset, float *out, uint8_t *valid, sw_band_stats *each,
-                sw_tile_stats *stats);
-int sw_tile_f32(const float *samples, const sw_window *window, const sw_tile *tile, const int32_t *band,
-                const float *scale, const float *offset, float *out, uint8_t *valid, sw_band_stats *each,
-                sw_tile_stats *stats);
+int sw_cut(const sw_cutter *cutter, const sw_window *window, const void *samples, int64_t first_row,
+           int64_t scene_rows, int64_t row, int64_t col, void *out, uint8_t *valid, sw_band_stats *each,
+           sw_tile_stats *stats);
 
 #endif

@@ -59,18 +59,20 @@ static void test_checks(void)
 enum type { U8, U16, I16, F32 };
 static const size_t SIZE[] = {1, 2, 2, 4};
 
-static int cut(enum type type, const void *samples, const sw_window *window, const sw_tile *tile, const int32_t *band,
-               float *out, uint8_t *valid, sw_band_stats *each, sw_tile_stats *stats)
+static int cut(sw_cutter *cutter, const sw_window *window, const void *samples, const int64_t place[4], void *out,
+               uint8_t *valid, sw_band_stats *each, sw_tile_stats *stats)
 {
-    float *scale = octets((size_t)tile->bands * sizeof *scale), *offset = octets((size_t)tile->bands * sizeof *offset);
-    for (int32_t b = 0; b < tile->bands; b++)
-        scale[b] = 0.5f, offset[b] = -0.25f;
-    int code = type == U8    ? sw_tile_u8(samples, window, tile, band, scale, offset, out, valid, each, stats)
-               : type == U16 ? sw_tile_u16(samples, window, tile, band, scale, offset, out, valid, each, stats)
-               : type == I16 ? sw_tile_i16(samples, window, tile, band, scale, offset, out, valid, each, stats)
-                             : sw_tile_f32(samples, window, tile, band, scale, offset, out, valid, each, stats);
+    const size_t bands = cutter->bands > 0 ? (size_t)cutter->bands * sizeof(float) : 0;
+    float *scale = octets(bands), *offset = octets(bands), *inverse = octets(bands);
+    for (int32_t b = 0; b < cutter->bands; b++)
+        scale[b] = 0.5f, offset[b] = -0.25f, inverse[b] = 0;
+    cutter->scale = scale, cutter->offset = offset, cutter->inverse = inverse;
+    if (cutter->side == 16 && cutter->sample != SW_SAMPLE_U16) /* the others stay with the division */
+        REQUIRE(sw_cutter_prove(cutter) >= 0);
+    const int code = sw_cut(cutter, window, samples, place[0], place[1], place[2], place[3], out, valid, each, stats);
     free(scale);
     free(offset);
+    free(inverse);
     return code;
 }
 
@@ -85,46 +87,66 @@ static void test_tiles(void)
         uint8_t *data = octets(samples * SIZE[type]);
         for (size_t i = 0; i < samples * SIZE[type]; i++)
             data[i] = (uint8_t)(noise() >> 16); /* as floats: any bit pattern, NaN and infinities too */
-        sw_window window = {0, height, height, width, (int64_t)width * depth, depth, 1};
+        sw_window window = {height, width, (int64_t)width * depth, depth, 1};
         if (turn & 1)
             window.row_stride = width, window.col_stride = 1, window.band_stride = (int64_t)width * height;
+        else if (turn & 4)
+            window.row_stride = (int64_t)width * depth, window.col_stride = 1, window.band_stride = width;
         const int32_t band[2] = {(int32_t)(noise() >> 8) % depth, depth - 1};
-        sw_tile tile = {.row = (int32_t)((noise() >> 8) % 60) - 30, .col = (int32_t)((noise() >> 8) % 60) - 30,
-                        .side = side, .bands = 2, .has_nodata = turn & 2, .low = 0, .high = 1, .nodata = 90};
-        float *out = octets(2 * (size_t)side * (size_t)side * sizeof *out);
+        sw_cutter cutter = {.sample = (int32_t)type, .out = (int32_t)(noise() >> 8) % 3, .side = side, .bands = 2,
+                            .band = band, .has_nodata = turn & 2, .low = 0, .high = 1, .nodata = 90, .step = 0.01f,
+                            .zero_point = turn % 100};
+        int64_t place[4] = {0, height, (int64_t)((noise() >> 8) % 60) - 30, (int64_t)((noise() >> 8) % 60) - 30};
+        const size_t count = 2 * (size_t)side * (size_t)side;
+        void *out = octets(count * (cutter.out == SW_OUT_F32 ? sizeof(float) : 1));
         uint8_t *valid = octets((size_t)side * (size_t)side);
-        sw_band_stats *each = octets(2 * sizeof *each);
+        sw_band_stats *each = turn & 8 ? octets(2 * sizeof *each) : NULL;
         sw_tile_stats stats;
-        REQUIRE(cut(type, data, &window, &tile, band, out, valid, each, &stats) == SW_OK);
+        REQUIRE(cut(&cutter, &window, data, place, out, valid, each, &stats) == SW_OK);
         int64_t bad = 0;
         for (int32_t i = 0; i < side * side; i++) {
-            REQUIRE(valid[i] <= 1 && out[i] >= 0 && out[i] <= 1);
+            REQUIRE(valid[i] <= 1);
+            if (cutter.out == SW_OUT_F32)
+                REQUIRE(((float *)out)[i] >= 0 && ((float *)out)[i] <= 1);
             bad += !valid[i];
         }
         REQUIRE(stats.pixels >= 0 && stats.nodata >= 0 && stats.nodata <= bad && stats.nodata <= stats.pixels);
-        window.first_row = 1; /* now a row is missing, or the window runs out of the scene */
-        int code = cut(type, data, &window, &tile, band, out, valid, each, &stats);
-        REQUIRE(code == SW_E_ARGUMENT);
-        window.scene_rows = height + 1;
-        code = cut(type, data, &window, &tile, band, out, valid, each, &stats);
+        place[0] = 1; /* now a row is missing, or the window runs out of the scene */
+        REQUIRE(cut(&cutter, &window, data, place, out, valid, each, &stats) == SW_E_ARGUMENT);
+        place[1] = height + 1;
+        const int code = cut(&cutter, &window, data, place, out, valid, each, &stats);
         REQUIRE(code == SW_OK || (code == SW_E_WINDOW && stats.missing_row == 0));
         free(data);
         free(out);
         free(valid);
         free(each);
     }
-    sw_window window = {0, 1, 1, 1, 1, 1, 1};
-    sw_tile tile = {.side = SW_TILE_SIDE_MAX + 1, .bands = 1};
+    const sw_window window = {1, 1, 1, 1, 1};
+    const int64_t places[][4] = {{0, 1, INT64_MIN, 0}, {0, 1, 0, INT64_MAX}, {0, INT64_MAX, 0, 0},
+                                 {INT64_MAX, 1, 0, 0}, {-1, 1, 0, 0}, {0, 0, 0, 0}};
     sw_tile_stats stats;
-    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
-    tile.side = 4, tile.row = INT64_MIN;
-    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
-    tile.row = 0, tile.col = INT64_MAX;
-    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
-    tile.col = 0, window.scene_rows = INT64_MAX;
-    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
-    window.rows = window.first_row = INT64_MAX;
-    REQUIRE(cut(U8, NULL, &window, &tile, NULL, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        sw_cutter cutter = {.side = 4, .bands = 1};
+        REQUIRE(cut(&cutter, &window, NULL, places[i], NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+    }
+    const int64_t origin[4] = {0, 1, 0, 0};
+    const sw_window windows[] = {{0, 1, 1, 1, 1}, {INT64_MAX, 1, 1, 1, 1}, {1, INT64_MAX, 1, 1, 1},
+                                 {1, 1, -1, 1, 1}, {1, 1, 1, 0, 1}, {1, 1, 1, 1, -1}};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        sw_cutter cutter = {.side = 4, .bands = 1};
+        REQUIRE(cut(&cutter, windows + i, NULL, origin, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+    }
+    const sw_cutter cutters[] = {
+        {.side = 0, .bands = 1}, {.side = SW_TILE_SIDE_MAX + 1, .bands = 1}, {.side = 4, .bands = 0},
+        {.side = 4, .bands = 1, .sample = 4}, {.side = 4, .bands = 1, .out = 3},
+        {.side = 4, .bands = 1, .out = SW_OUT_U8, .step = 0}, {.side = 4, .bands = 1, .out = SW_OUT_U8, .step = NAN},
+        {.side = 4, .bands = 1, .out = SW_OUT_U8, .step = 1, .zero_point = 256},
+    };
+    for (size_t i = 0; i < sizeof cutters / sizeof *cutters; i++) {
+        sw_cutter cutter = cutters[i];
+        REQUIRE(cut(&cutter, &window, NULL, origin, NULL, NULL, NULL, &stats) == SW_E_ARGUMENT);
+        REQUIRE(sw_cutter_prove(&cutters[i]) == SW_E_ARGUMENT);
+    }
 }
 
 static void test_stitch(void)
