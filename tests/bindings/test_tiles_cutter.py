@@ -252,7 +252,7 @@ CUT: dict[str, Any] = {
         ({"row": -(1 << 70)}, GeometryRefused, "beyond"),
         ({"col": (1 << 40) + 1}, GeometryRefused, "beyond"),
         ({"row": float("nan")}, GeometryRefused, "nan"),
-        ({"row": 0.5}, TypeError, "float"),
+        ({"row": 0.5}, TypeError, "integer"),
         ({"first_row": 4, "scene_rows": 99}, WindowMismatch, "row 0"),
     ],
 )
