@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,7 +64,7 @@ def scene(kind: str, count: int, rng: np.random.Generator) -> NDArray[np.float32
         sides = 2.0 ** rng.uniform(-149, 127, (count, 2))
     with np.errstate(under="ignore"):
         boxes = np.concatenate((corner, corner + sides), axis=1).astype(np.float32)
-    return np.minimum(np.maximum(boxes, np.float32(-3e38)), np.float32(3e38))
+    return np.asarray(np.clip(boxes, np.float32(-3e38), np.float32(3e38)), np.float32)
 
 
 KINDS = [
@@ -147,7 +149,7 @@ def nested(count: int) -> NDArray[np.float32]:
 @pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.9])
 def test_the_work_a_box_does_not_grow_with_their_number(threshold: float) -> None:
     rng = np.random.default_rng(7)
-    crowd = {
+    crowd: dict[str, Callable[[int], NDArray[np.float32]]] = {
         "nested": nested,
         "one place": lambda n: scene("all in one place", n, rng),
         "thin crosses": lambda n: scene("thin", n, rng),
