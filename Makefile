@@ -6,14 +6,20 @@ READY := $(VENV)/.ready
 SOURCES := $(wildcard bindings/csrc/*.c bindings/csrc/*.h bindings/csrc/decl/*.h) bindings/build.py setup.py pyproject.toml
 PACKAGES := bindings hal payload_models flight ground_test
 
-.PHONY: help fly test bench lint check aarch64 sanitize python310 wheel clean
+.PHONY: help fly test bench lint check aarch64 sanitize valgrind python310 wheel fuzz campaign clean
+
+# How many inputs `make fuzz` gives a target, and which target (all if empty)
+FUZZ_RUNS ?= 10000000
+FUZZ_TARGET ?=
 
 help:
 	@echo "make fly        set up, and fly the demonstration mission on real imagery (results under out/fly/)"
 	@echo "make test       set up, and run the tests"
 	@echo "make lint       ruff and mypy --strict"
-	@echo "make check      the import rule, the C core under ASan and UBSan, Python 3.10, the wheel"
+	@echo "make check      the import rule, the C core under ASan, UBSan, TSan and valgrind, Python 3.10, the wheel"
 	@echo "make aarch64    the C core and the kernels' tests on an emulated ARM core"
+	@echo "make fuzz       every decoder under libFuzzer (FUZZ_RUNS=10000000 inputs, FUZZ_TARGET=name for one); goes on where it stopped"
+	@echo "make campaign   the long proofs whole, of which the tests replay a share; goes on where it stopped"
 	@echo "make bench      side-by-side measurements"
 	@echo "make clean      remove what was built"
 
@@ -38,10 +44,13 @@ lint: $(READY)
 
 check: $(READY)
 	$(BIN)/lint-imports
-	$(MAKE) --no-print-directory sanitize wheel python310
+	$(MAKE) --no-print-directory sanitize valgrind wheel python310
 
 sanitize: $(READY)
 	PYTHON=$(BIN)/python bash tests/bindings/sanitize.sh
+
+valgrind: $(READY)
+	PYTHON=$(BIN)/python bash tests/bindings/valgrind.sh
 
 python310: wheel
 	PYTHON=$(BIN)/python bash .ci/python310
@@ -51,6 +60,12 @@ wheel: $(READY)
 
 aarch64: $(READY)
 	PYTHON=$(BIN)/python bash .ci/aarch64
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz run --executions $(FUZZ_RUNS) $(addprefix --target ,$(FUZZ_TARGET))
+	$(BIN)/python -m tests.fuzz report
+
+campaign: fuzz
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks pixels --json
