@@ -1,12 +1,16 @@
 """Earth-fixed frames: TEME to ECEF by sidereal time, and ECEF to geodetic on the WGS 84 ellipsoid.
 
-Polar motion and UT1 - UTC are left out: together below 500 m on the ground, far inside the sigma that a fix carries.
+With an Orientation (hal/navigation/earth_orientation.py) UT1 and polar motion are applied, as AIAA 2006-6753 appendix C
+has it; without one they are left out, together below 500 m on the ground. TEME turns by mean sidereal time, so there is
+no equation of the equinoxes in it.
 Sources: Vallado, Fundamentals of Astrodynamics, 3.5 (GMST 1982) and 3.4; Bowring 1985 for the geodetic latitude.
 """
 
 from __future__ import annotations
 
 import math
+
+from hal.navigation.earth_orientation import MEAN_ORIENTATION, Orientation
 
 WGS84_A_M = 6_378_137.0
 WGS84_F = 1 / 298.257223563
@@ -24,7 +28,7 @@ def julian_date(mission_s: float) -> tuple[float, float]:
 
 
 def sidereal_angle_rad(mission_s: float) -> float:
-    """Greenwich mean sidereal time (IAU 1982), UT1 taken as UTC."""
+    """Greenwich mean sidereal time (IAU 1982) of a time in UT1, or in UTC taken for it."""
     whole, fraction = julian_date(mission_s)
     centuries = ((whole - 2_451_545.0) + fraction) / 36_525.0
     seconds = (
@@ -36,15 +40,27 @@ def sidereal_angle_rad(mission_s: float) -> float:
     return math.radians(math.fmod(seconds, 86_400.0) / 240.0) % (2 * math.pi)
 
 
-def teme_to_ecef(position_m: Vector, velocity_m_s: Vector, mission_s: float) -> tuple[Vector, Vector]:
+def teme_to_ecef(
+    position_m: Vector, velocity_m_s: Vector, mission_s: float, orientation: Orientation = MEAN_ORIENTATION
+) -> tuple[Vector, Vector]:
     """Rotate an inertial state into the Earth-fixed frame; the velocity is relative to the rotating Earth."""
-    angle = sidereal_angle_rad(mission_s)
+    angle = sidereal_angle_rad(mission_s + orientation.ut1_minus_utc_s)
     cosine, sine = math.cos(angle), math.sin(angle)
     x, y, z = position_m
     u, v, w = velocity_m_s
     px, py = cosine * x + sine * y, -sine * x + cosine * y
     vx, vy = cosine * u + sine * v, -sine * u + cosine * v
-    return (px, py, z), (vx + EARTH_RATE_RAD_S * py, vy - EARTH_RATE_RAD_S * px, w)
+    position, velocity = (px, py, z), (vx + EARTH_RATE_RAD_S * py, vy - EARTH_RATE_RAD_S * px, w)
+    return _past_the_pole(position, orientation), _past_the_pole(velocity, orientation)
+
+
+def _past_the_pole(vector: Vector, orientation: Orientation) -> Vector:
+    """From the frame of the rotation pole to that of the Earth's crust: R2(-x) R1(-y) undone."""
+    x, y, z = vector
+    cosine, sine = math.cos(orientation.pole_y_rad), math.sin(orientation.pole_y_rad)
+    y, z = cosine * y - sine * z, sine * y + cosine * z
+    cosine, sine = math.cos(orientation.pole_x_rad), math.sin(orientation.pole_x_rad)
+    return cosine * x + sine * z, y, -sine * x + cosine * z
 
 
 def ecef_to_geodetic(position_m: Vector) -> Vector:

@@ -12,6 +12,12 @@ from sgp4.api import SGP4_ERRORS, WGS72, Satrec
 
 from hal.clock import Clock
 from hal.errors import DeviceClosed, HalError
+from hal.navigation.earth_orientation import (
+    MEAN_ORIENTATION,
+    EarthOrientation,
+    orientation_of_table,
+    read_finals2000a,
+)
 from hal.navigation.frames import ecef_to_geodetic, julian_date, teme_to_ecef
 from hal.navigation.protocol import NavigationFix
 from hal.options import DriverOptions, Options
@@ -77,8 +83,11 @@ def satellite_from_elements(options: Options, number: int) -> Satrec:
 class OrbitNavigation:
     """The Navigation protocol over propagated elements."""
 
-    def __init__(self, satellite: Satrec, clock: Clock, sigma_m: float) -> None:
-        self._satellite = satellite
+    def __init__(
+        self, satellite: Satrec, clock: Clock, sigma_m: float, orientation: EarthOrientation | None = None
+    ) -> None:
+        """orientation: of the Earth; without one UT1 and the pole are left out (hal/navigation/frames.py)."""
+        self._satellite, self._orientation = satellite, orientation
         self._clock = clock
         self._sigma_m = sigma_m
         self._closed = False
@@ -96,7 +105,8 @@ class OrbitNavigation:
             raise PropagationFailed(mission_s, SGP4_ERRORS.get(error, f"code {error}"))
         px, py, pz = (1000.0 * value for value in position_km)
         vx, vy, vz = (1000.0 * value for value in velocity_km_s)
-        position, velocity = teme_to_ecef((px, py, pz), (vx, vy, vz), mission_s)
+        turned = MEAN_ORIENTATION if self._orientation is None else self._orientation.at(mission_s)
+        position, velocity = teme_to_ecef((px, py, pz), (vx, vy, vz), mission_s, turned)
         latitude, longitude, altitude = ecef_to_geodetic(position)
         return NavigationFix(mission_s, position, velocity, latitude, longitude, altitude, self._sigma_m)
 
@@ -106,7 +116,9 @@ class OrbitNavigation:
 
 def driver(options: Mapping[str, Any], clock: Clock) -> OrbitNavigation:
     """Entry point. Options: tle = [line 1, line 2], or epoch_s, inclination_deg, raan_deg, eccentricity,
-    argument_of_perigee_deg, mean_anomaly_deg, revolutions_per_day, bstar; sigma_m (default 1000)."""
+    argument_of_perigee_deg, mean_anomaly_deg, revolutions_per_day, bstar; sigma_m (default 1000); of the Earth's
+    orientation either earth_orientation, a finals2000A file, or orientation, rows of MJD, UT1 - UTC in seconds, pole x
+    and y in arcseconds; outside their days there is no fix. Raises DriverOptions, OrientationInvalid."""
     checked = Options(
         "navigation simulated",
         options,
@@ -121,6 +133,8 @@ def driver(options: Mapping[str, Any], clock: Clock) -> OrbitNavigation:
             "revolutions_per_day",
             "bstar",
             "sigma_m",
+            "earth_orientation",
+            "orientation",
         ),
     )
     sigma_m = checked.number("sigma_m", 1000.0, minimum=0.0)
@@ -133,7 +147,15 @@ def driver(options: Mapping[str, Any], clock: Clock) -> OrbitNavigation:
         satellite = satellite_from_elements(checked, 99_999)
     if satellite.error:
         raise DriverOptions("elements", SGP4_ERRORS.get(satellite.error, f"code {satellite.error}"))
-    return OrbitNavigation(satellite, clock, sigma_m)
+    return OrbitNavigation(satellite, clock, sigma_m, _orientation(checked, options))
+
+
+def _orientation(checked: Options, options: Mapping[str, Any]) -> EarthOrientation | None:
+    if checked.has("earth_orientation") and checked.has("orientation"):
+        raise DriverOptions("orientation", "either a file or a table, not both")
+    if checked.has("earth_orientation"):
+        return read_finals2000a(Path(checked.text("earth_orientation")))
+    return orientation_of_table(options["orientation"]) if checked.has("orientation") else None
 
 
 def selftest_options(folder: Path) -> dict[str, Any]:
