@@ -13,7 +13,7 @@ import msgspec
 
 from hal.command_line import CommandResult, Subcommands
 
-KINDS = ("config", "schedule", "manifest")
+KINDS = ("config", "schedule", "manifest", "camera")
 
 
 def register(commands: Subcommands) -> None:
@@ -95,6 +95,10 @@ def _record(kind: str) -> type[msgspec.Struct]:
         from payload_models.manifest import Manifest
 
         return Manifest
+    if kind == "camera":
+        from hal.sensor.camera_file import CameraFile
+
+        return CameraFile
     from flight.config import SatelliteConfig
 
     return SatelliteConfig
