@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flight.product.geolocation import MAX_GEOMETRY_BYTES, CameraGeometry, GeometryInvalid, GeometrySigma
@@ -76,12 +76,14 @@ def test_golden_octets() -> None:
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_octets_are_refused_or_are_a_geometry(octets: Any) -> None:
     with pytest.raises(GeometryInvalid):
         CameraGeometry.from_cbor(octets)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_damaged_octets_are_refused_or_are_another_geometry(data: Any) -> None:
     octets = bytearray(GEOMETRY.to_cbor())
@@ -100,6 +102,7 @@ WRONG = st.one_of(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9), WRONG, st.integers(0, 7))
 def test_a_field_of_another_kind_or_size_is_refused_or_is_another_geometry(key: Any, value: Any, item: Any) -> None:
     fields = cbor.decode(GEOMETRY.to_cbor())

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hal.clock import SimulatedClock
@@ -160,6 +160,7 @@ def test_a_file_that_cannot_be_believed_is_refused_with_its_line(tmp_path: Path,
         read_finals2000a(tmp_path / "finals")
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_any_file_is_a_table_or_is_refused(tmp_path_factory: pytest.TempPathFactory, octets: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any"

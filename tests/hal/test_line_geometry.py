@@ -37,6 +37,7 @@ def metres_between(lon_a: Any, lat_a: Any, lon_b: Any, lat_b: Any) -> Any:
 # --- the Earth
 
 
+@settings(deadline=None)
 @given(
     st.floats(-89.9, 89.9),
     st.floats(-180, 180),
@@ -68,6 +69,7 @@ def test_rays_that_look_away_or_past_the_earth_have_no_end() -> None:
     assert np.isnan(range_to_height(origin, sight, np.zeros(3))).tolist() == [True, True, False]
 
 
+@settings(deadline=None)
 @given(st.floats(-90, 90), st.floats(-180, 180), st.floats(-1e4, 3e7))
 def test_many_places_at_once_are_those_of_one_at_a_time(latitude: Any, longitude: Any, height: Any) -> None:
     place = geodetic_to_ecef(latitude, longitude, height)
@@ -88,6 +90,7 @@ QUATERNIONS = (
 )
 
 
+@settings(deadline=None)
 @given(QUATERNIONS, QUATERNIONS)
 def test_quaternions_follow_their_matrices(a: Any, b: Any) -> None:
     assert rotation_matrix(multiply(a, b)) == pytest.approx(rotation_matrix(a) @ rotation_matrix(b), abs=1e-12)
@@ -95,6 +98,7 @@ def test_quaternions_follow_their_matrices(a: Any, b: Any) -> None:
     assert min(np.abs(back - a).max(), np.abs(back + a).max()) < 1e-9
 
 
+@settings(deadline=None)
 @given(QUATERNIONS, st.floats(-3.0, 3.0), st.floats(0, 1))
 def test_a_slerp_turns_at_a_steady_rate_by_the_shorter_arc(first: Any, angle: Any, share: Any) -> Any:
     def turned(by: Any) -> Any:
@@ -129,7 +133,7 @@ def test_an_attitude_of_the_fixed_frame_is_said_in_the_orbital_one() -> None:
 # --- pixels and places
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     st.floats(-35, 35),
     st.floats(-15, 15),
