@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from bindings.faults import GeometryRefused
 from bindings.ffi import check, ffi, lib, view
 
 MARGIN_ONE: Final = int(lib.SW_MARGIN_ONE)  # units of a margin of 1
+_CLASSES_MAX: Final = int(lib.SW_CLASSES_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +24,6 @@ class Own:
     first_col: int
     end_col: int
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        return self.end_row - self.first_row, self.end_col - self.first_col
-
 
 @dataclass(frozen=True, slots=True)
 class Measure:
@@ -37,55 +34,86 @@ class Measure:
     outside: int  # scores of the whole tile that are not finite or outside low ... high
 
 
-def close_invalid(valid: NDArray[np.uint8], own: Own, open_: NDArray[np.uint8]) -> bool:
-    """Close the own pixels that are not valid: open_ &= valid. True if any pixel of the whole tile is valid.
+class Plane:
+    """A tile's buffer that C was shown once: `scores` (classes, side, side) float32 or `valid` (side, side) uint8.
 
-    valid: (side, side) uint8 of 0 and 1; open_: own.shape uint8 of 0 and 1, rows contiguous, changed in place.
-    Raises BufferMismatch, GeometryRefused. Releases the GIL.
+    Keeps the array. Raises BufferMismatch, GeometryRefused.
     """
-    mask = view("valid", valid, np.uint8, 2, shape=(len(valid),) * 2)
-    place, stride = _place(len(valid), own, open_)
-    target = view("open_", open_, np.uint8, 2, writable=True, contiguous=False)
-    return bool(check(lib.sw_answer_close(ffi.cast("uint8_t *", mask), place, ffi.cast("uint8_t *", target), stride)))
+
+    __slots__ = ("array", "classes", "pointer", "side")
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        scores = isinstance(array, np.ndarray) and array.ndim == 3
+        sides = array.shape[-1:] * 2 if isinstance(array, np.ndarray) else ()
+        if scores:
+            self.pointer = ffi.cast("float *", view("scores", array, np.float32, 3, shape=(len(array), *sides)))
+        else:
+            self.pointer = ffi.cast("uint8_t *", view("valid", array, np.uint8, 2, shape=sides))
+        self.array, self.side, self.classes = array, array.shape[-1], len(array) if scores else 0
+        if self.side < 1 or (scores and not 1 <= self.classes <= _CLASSES_MAX):
+            raise GeometryRefused(f"a tile has pixels and 1 to {_CLASSES_MAX} classes, got {array.shape}")
 
 
-def measure(scores: NDArray[np.float32], own: Own, open_: NDArray[np.uint8], low: float, high: float) -> Measure:
-    """Check every score of a tile, and sum the margins of the own pixels that are open (not of rows with bad scores).
+class AnswerRows:
+    """The class rows that a row of tiles makes final, and which pixels get an answer. For one thread at a time.
 
-    scores: (classes, side, side) float32, C order; open_: own.shape uint8 of 0 and 1, rows contiguous;
-    low >= -1, high <= 2. Raises BufferMismatch, GeometryRefused. Releases the GIL.
+    labels and open_: (rows, width) uint8 each; open_ holds 1 where a pixel gets an answer, as far as is known, else 0.
     """
-    numbers = view("scores", scores, np.float32, 3, shape=(*scores.shape[:1], *scores.shape[-1:] * 2))
-    if not 1 <= scores.shape[0] <= int(lib.SW_CLASSES_MAX):
-        raise GeometryRefused(f"classes are 1 to {lib.SW_CLASSES_MAX}, got {scores.shape[0]}")
-    if not (low >= -1 and high <= 2):
-        raise GeometryRefused(f"scores in {low} ... {high} are not shares of one")
-    place, stride = _place(scores.shape[-1], own, open_)
-    asked = view("open_", open_, np.uint8, 2, contiguous=False)
-    found = ffi.new("sw_answer *")
-    check(
-        lib.sw_answer_measure(
-            ffi.cast("float *", numbers), scores.shape[0], place, low, high, ffi.cast("uint8_t *", asked), stride, found
-        )
-    )
-    return Measure(found.margin, found.pixels, found.bad)
 
+    def __init__(self, rows_max: int, width: int) -> None:
+        """rows_max: the most that begin() is asked for. Raises GeometryRefused."""
+        if rows_max < 1 or width < 1:
+            raise GeometryRefused(f"rows of answers: {rows_max} x {width}")
+        self._labels, self._open = np.zeros((rows_max, width), np.uint8), np.zeros((rows_max, width), np.uint8)
+        self._labels_at = ffi.cast("uint8_t *", view("labels", self._labels, np.uint8, 2, writable=True))
+        self._open_at = ffi.cast("uint8_t *", view("open_", self._open, np.uint8, 2, writable=True))
+        self._width = width
+        self._own, self._found = ffi.new("sw_own *"), ffi.new("sw_answer *")
+        self.begin(rows_max)
 
-def blank(labels: NDArray[np.uint8], open_: NDArray[np.uint8], none: int) -> int:
-    """Give `none` to the labels that are not open; how many those are. Both (rows, width) uint8, C order."""
-    target = view("labels", labels, np.uint8, 2, writable=True)
-    asked = view("open_", open_, np.uint8, 2, shape=labels.shape)
-    if not 0 <= none <= 255:
-        raise GeometryRefused(f"a label is 0 to 255, got {none}")
-    return int(lib.sw_answer_blank(ffi.cast("uint8_t *", target), ffi.cast("uint8_t *", asked), labels.size, none))
+    def begin(self, rows: int) -> None:
+        """Begin anew with so many rows: labels of any content, all pixels open. Raises GeometryRefused."""
+        if not 0 <= rows <= len(self._open):
+            raise GeometryRefused(f"{rows} rows of {len(self._open)}")
+        self.labels, self.open_ = self._labels[:rows], self._open[:rows]
+        self.open_.fill(1)
 
+    def close_invalid(self, valid: Plane, own: Own, left: int) -> bool:
+        """Close the own pixels that are not valid. True if any pixel of the whole tile is valid.
 
-def _place(side: int, own: Own, open_: NDArray[np.uint8]) -> tuple[object, int]:
-    """`own` as C sees it, and the stride of `open_`, once they fit each other and the tile."""
-    rows, columns = own.shape
-    if not (0 <= own.first_row <= own.end_row <= side and 0 <= own.first_col <= own.end_col <= side):
-        raise GeometryRefused(f"{own} does not lie in a tile of {side}")
-    if open_.shape != (rows, columns):
-        raise GeometryRefused(f"open_ is {open_.shape}, the own pixels are {(rows, columns)}")
-    stride = open_.strides[0] if rows > 1 else columns
-    return ffi.new("sw_own *", (side, own.first_row, own.end_row, own.first_col, own.end_col)), stride
+        valid: of 0 and 1; left: the column of the first own pixel; its row is the first one. Raises GeometryRefused.
+        Releases the GIL.
+        """
+        if valid.classes:
+            raise GeometryRefused("scores are no mask")
+        target = self._at(valid.side, own, left)
+        return bool(check(lib.sw_answer_close(valid.pointer, self._own, target, self._width)))
+
+    def measure(self, scores: Plane, own: Own, left: int, low: float, high: float) -> Measure:
+        """Check every score of a tile; sum the margins of the own pixels that are open (not of rows with bad scores).
+
+        left: as above; low >= -1, high <= 2. Raises GeometryRefused. Releases the GIL.
+        """
+        if not (scores.classes and low >= -1 and high <= 2):
+            raise GeometryRefused(f"scores in {low} ... {high} are not shares of one")
+        asked, found = self._at(scores.side, own, left), self._found
+        check(lib.sw_answer_measure(scores.pointer, scores.classes, self._own, low, high, asked, self._width, found))
+        return Measure(found.margin, found.pixels, found.bad)
+
+    def blank(self, none: int) -> int:
+        """Give the label `none` to the pixels that are not open; how many those are. Raises GeometryRefused."""
+        if not 0 <= none <= 255:
+            raise GeometryRefused(f"a label is 0 to 255, got {none}")
+        return int(lib.sw_answer_blank(self._labels_at, self._open_at, self.labels.size, none))
+
+    def _at(self, side: int, own: Own, left: int) -> Any:
+        """Where the own pixels begin in open_, once they lie in the tile and in the rows."""
+        c_own = self._own
+        first_row, end_row, first_col, end_col = own.first_row, own.end_row, own.first_col, own.end_col
+        if not (0 <= first_row <= end_row <= side and 0 <= first_col <= end_col <= side):
+            raise GeometryRefused(f"{own} does not lie in a tile of {side}")
+        if end_row - first_row > len(self.open_) or not 0 <= left <= left + end_col - first_col <= self._width:
+            raise GeometryRefused(f"{own} from column {left} does not lie in {len(self.open_)} x {self._width}")
+        c_own.side = side
+        c_own.first_row, c_own.end_row, c_own.first_col, c_own.end_col = first_row, end_row, first_col, end_col
+        return self._open_at + left

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.answer import MARGIN_ONE, blank, measure
+from bindings.answer import MARGIN_ONE, Plane
 from bindings.stitch import Stitcher
 from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.engine_cut import CutTile, EngineSetup, TileCutting
 from flight.pipeline.engine_rows import TileRow
-from flight.pipeline.engine_session import RunningSession, bind_tile
+from flight.pipeline.engine_session import RunningSession, bind_tile, input_of
 from flight.pipeline.errors import PipelineError
 from flight.pipeline.flow import ONE_CORE, Flow, Governor
 from flight.pipeline.flow_runner import GraphThread, Slot
@@ -83,7 +83,7 @@ class _InFlight:
     """A tile between its cut and its stitch."""
 
     tile: CutTile
-    scores: NDArray[np.float32]  # (planes, side, side)
+    scores: Plane  # (planes, side, side) float32
     slot: Slot | None  # None: no run of the graph is needed
 
 
@@ -122,16 +122,17 @@ class Engine:
         input_shape = (1, len(setup.band_indices), grid.tile, grid.tile)
         score_shape = (1, setup.planes, grid.tile, grid.tile)
         slots = flow.slots if self._governor.may_overlap else 1
-        buffers = ((input_shape, np.float32), (score_shape, np.float32))
+        input_dtype, quantisation = input_of(session)
+        buffers = ((input_shape, input_dtype), (score_shape, np.dtype(np.float32)))
         valid = ((grid.tile, grid.tile), np.uint8)
         self._pages = pages_for(*buffers * slots, buffers[1], valid)
         self._free: list[Slot] = []
         try:
             for _ in range(slots):
                 pixels, scores = (self._pages.take(*buffer) for buffer in buffers)
-                self._free.append(Slot(pixels, scores, bind_tile(session, pixels, scores)))
-            self._blank: NDArray[np.float32] = self._pages.take(*buffers[1])[0]
-            self._cutting = TileCutting(setup, source, first_row, self._pages.take(*valid))
+                self._free.append(Slot(pixels, Plane(scores[0]), bind_tile(session, pixels, scores)))
+            self._blank = Plane(self._pages.take(*buffers[1])[0])
+            self._cutting = TileCutting(setup, source, first_row, self._pages.take(*valid), input_dtype, quantisation)
         except BaseException:
             self._free.clear()
             self._pages.close()
@@ -246,9 +247,9 @@ class Engine:
             return _InFlight(tile, self._blank, None)
         kept = tile.row.kept.pop(tile.column, None)
         if kept is not None:
-            return _InFlight(tile, kept, None)
+            return _InFlight(tile, Plane(kept), None)
         self._free.pop()
-        return _InFlight(tile, slot.scores[0], slot)
+        return _InFlight(tile, slot.scores, slot)
 
     def _collect(self) -> None:
         """Wait for the oldest tile in flight, and stitch it."""
@@ -261,15 +262,15 @@ class Engine:
     def _pass_on(self, ready: _InFlight) -> None:
         """The last stage: check and measure the scores, keep them, stitch, and finish the row after its last tile."""
         tile, slot, counts = ready.tile, ready.slot, self._counts
-        row = tile.row
+        row, scores = tile.row, ready.scores.array
         if slot is not None:
             if slot.error is not None:
                 raise slot.error
             self._inference_s += slot.run_s
         if tile.wanted:
-            found = measure(ready.scores, tile.own, tile.open_, -SCORE_SLACK, 1 + SCORE_SLACK)
+            found = row.answers.measure(ready.scores, tile.own, tile.left, -SCORE_SLACK, 1 + SCORE_SLACK)
             if found.outside:
-                low, high = float(ready.scores.min()), float(ready.scores.max())
+                low, high = float(scores.min()), float(scores.max())
                 raise ModelOutputInvalid(f"scores run from {low} to {high}, outside 0 ... 1")
             counts.inferred += 1
             counts.margin_units += found.margin_units
@@ -277,14 +278,14 @@ class Engine:
         else:
             counts.screened += 1
         if slot is not None and self._checkpoint is not None:
-            self._checkpoint.save_tile(row.number, tile.column, ready.scores)
+            self._checkpoint.save_tile(row.number, tile.column, scores)
         self._stitcher.put(
-            ready.scores,
+            scores,
             row.number,
             tile.column,
             last_row=row.last,
             scene_rows=row.scene_rows,
-            out=row.labels,
+            out=row.answers.labels,
             out_first_row=row.start,
         )
         if tile.last:
@@ -296,12 +297,13 @@ class Engine:
             self._governor.tile(self._host_s())
 
     def _leave_row(self, row: TileRow) -> None:
-        self._counts.no_answer += blank(row.labels, row.open_, NO_ANSWER)
+        labels = row.answers.labels
+        self._counts.no_answer += row.answers.blank(NO_ANSWER)
         self._rows_final = row.stop
         following = row.number + 1
         if self._checkpoint is not None:
-            self._checkpoint.save_row(self._state(following), row.labels)
-        self._sink(row.start, row.labels)
+            self._checkpoint.save_row(self._state(following), labels)
+        self._sink(row.start, labels)
         self._cutting.leave(row)
         # the next row may be the last, and reflect up to a tile's height of rows before it
         self._source.release(max(0, following * self._grid.stride - 2 * self._grid.tile))

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.answer import Own, close_invalid
+from bindings.answer import AnswerRows, Own, Plane
 from bindings.stitch import TileGrid
-from bindings.tiles import Layout, Normalisation, tile_f32
+from bindings.tiles import Layout, Normalisation, Quantisation, TileCutter
 from flight.pipeline.area import PixelArea
-from flight.pipeline.engine_rows import LineWindow, RowMasks, TileRow
+from flight.pipeline.engine_rows import LineWindow, TileRow
 from flight.pipeline.lines import LineSource
 
 ENDLESS = 1 << 30  # stands for the number of lines of a strip that has not ended
@@ -48,22 +48,38 @@ class CutTile:
     wanted: bool  # False: no pixel that it has a say in can get an answer
     last: bool  # in its row
 
-    @property
-    def open_(self) -> NDArray[np.uint8]:
-        """Its own pixels of the row's mask."""
-        return self.row.open_[:, self.left : self.left + self.own.shape[1]]
-
 
 class TileCutting:
     """Cuts the tiles of a strip in reading order, as far as its lines have come."""
 
-    def __init__(self, setup: EngineSetup, source: LineSource, first_row: int, valid: NDArray[np.uint8]) -> None:
+    def __init__(
+        self,
+        setup: EngineSetup,
+        source: LineSource,
+        first_row: int,
+        valid: NDArray[np.uint8],
+        input_dtype: np.dtype[Any],
+        quantisation: Quantisation | None,
+    ) -> None:
         """first_row: of tiles, to begin with; valid: (side, side) to work in. Raises RingUnavailable."""
         grid = setup.grid
         self._setup, self._grid, self._source = setup, grid, source
         self._lines = LineWindow(source, grid.tile)
-        self._masks = RowMasks(grid.tile, grid.width)
-        self._valid = valid
+        self._answers: list[AnswerRows] = []  # not in use
+        self._valid = Plane(valid)
+        self._cutter = TileCutter(
+            layout=Layout.HWC,
+            columns=source.columns,
+            planes=source.bands,
+            dtype=source.dtype,
+            bands=setup.band_indices,
+            norm=setup.norm,
+            nodata=setup.nodata,
+            side=grid.tile,
+            out_dtype=input_dtype,
+            quantisation=quantisation,
+            statistics=False,
+        )
         self._number, self._column = first_row, 0
         self._row: TileRow | None = None
 
@@ -93,7 +109,8 @@ class TileCutting:
         window = self._lines.show(first, stop - first)
         last = scene_rows != ENDLESS and self._number == grid.rows_of(scene_rows) - 1
         final = grid.final_rows(self._number, scene_rows if last else None)
-        labels, open_ = self._masks.take(final[1] - final[0])
+        answers = self._answers.pop() if self._answers else AnswerRows(grid.tile, grid.width)
+        answers.begin(final[1] - final[0])
         lost = tuple(
             (max(begin - origin, 0), min(begin + count - origin, grid.tile))
             for begin, count in self._source.lost_ranges()
@@ -109,9 +126,8 @@ class TileCutting:
             window=window,
             window_first=first,
             lost=lost,
-            asked=self._ask(max(origin, 0), stop, final, open_),
-            open_=open_,
-            labels=labels,
+            asked=self._ask(max(origin, 0), stop, final, answers),
+            answers=answers,
             kept={},
         )
         self._column = 0
@@ -119,7 +135,7 @@ class TileCutting:
 
     def cut(self, pixels: NDArray[Any]) -> CutTile:
         """The next tile of the row, into `pixels` (bands, side, side) if it is wanted."""
-        row, grid, setup = self._row, self._grid, self._setup
+        row, grid = self._row, self._grid
         assert row is not None
         number, column = self._column, self._column * grid.stride - grid.margin
         last = number == grid.columns - 1
@@ -128,22 +144,19 @@ class TileCutting:
         own = Own(row.start - row.origin, row.stop - row.origin, left - column, right - column)
         tile = CutTile(row, number, own, left, wanted=self._asked(row, column), last=last)
         if tile.wanted:
-            tile_f32(
+            valid = self._valid.array
+            self._cutter.cut(
                 row.window,
-                Layout.HWC,
                 first_row=row.window_first,
                 scene_rows=row.scene_rows,
                 row=row.origin,
                 col=column,
-                bands=setup.band_indices,
-                norm=setup.norm,
-                nodata=setup.nodata,
                 out=pixels,
-                valid=self._valid,
+                valid=valid,
             )
             for begin, end in row.lost:
-                self._valid[begin:end] = 0
-            tile.wanted = close_invalid(self._valid, own, tile.open_)
+                valid[begin:end] = 0
+            tile.wanted = row.answers.close_invalid(self._valid, own, left)
         self._column += 1
         if last:
             self._row, self._number = None, self._number + 1
@@ -151,19 +164,18 @@ class TileCutting:
 
     def leave(self, row: TileRow) -> None:
         """All tiles of this row have passed all stages; its buffers may be used again."""
-        self._masks.give_back(row)
+        self._answers.append(row.answers)
 
     def close(self) -> None:
         """Give the line buffer back."""
         self._lines.close()
 
-    def _ask(self, top: int, bottom: int, final: tuple[int, int], open_: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
-        """Open the final rows where they lie in the area; which columns hold any pixel of it in rows top ... bottom."""
+    def _ask(self, top: int, bottom: int, final: tuple[int, int], answers: AnswerRows) -> NDArray[np.bool_] | None:
+        """Close the final rows outside the area; which columns hold any pixel of it in rows top ... bottom."""
         if self._setup.area is None:
-            open_.fill(1)
             return None
         inside = self._setup.area.mask(top, bottom - top, self._grid.width)
-        open_[...] = inside[final[0] - top : final[1] - top]
+        answers.open_[...] = inside[final[0] - top : final[1] - top]
         columns: NDArray[np.bool_] = np.logical_or.reduce(inside, axis=0)
         return columns
 

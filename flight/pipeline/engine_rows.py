@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bindings.answer import AnswerRows
 from flight.pipeline.lines import LineSource
 from flight.pipeline.ring import pages_for
 
@@ -59,26 +60,5 @@ class TileRow:
     window_first: int
     lost: tuple[tuple[int, int], ...]  # rows of the tiles whose lines are lost: (first, end)
     asked: NDArray[np.bool_] | None  # columns that hold a pixel of the area under the tiles, None: all
-    open_: NDArray[np.uint8]  # (stop - start, width): 1 where a pixel gets an answer, as far as is known
-    labels: NDArray[np.uint8]  # (stop - start, width): the class map
+    answers: AnswerRows  # rows [start, stop)
     kept: dict[int, NDArray[np.float32]]  # scores by column that a process before this one found
-
-
-class RowMasks:
-    """Class rows and masks of rows of tiles, in buffers that are used again."""
-
-    def __init__(self, rows: int, width: int) -> None:
-        """rows: the most that one row of tiles makes final."""
-        self._shape = (rows, width)
-        self._free: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]] = []
-
-    def take(self, rows: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Two arrays (rows, width) of any content."""
-        pair = self._free.pop() if self._free else (np.empty(self._shape, np.uint8), np.empty(self._shape, np.uint8))
-        return pair[0][:rows], pair[1][:rows]
-
-    def give_back(self, row: TileRow) -> None:
-        """What take() gave for this row is free."""
-        labels, open_ = row.labels.base, row.open_.base
-        assert isinstance(labels, np.ndarray) and isinstance(open_, np.ndarray)
-        self._free.append((labels, open_))

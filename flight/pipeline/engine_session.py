@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from bindings.tiles import Quantisation
 from flight.pipeline.inference_errors import ModelOutputInvalid
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ class _Copied:
         if found.shape != self.scores.shape:
             raise ModelOutputInvalid(f"expected {self.scores.shape}, got {found.shape}")
         self.scores[...] = found
+
+
+def input_of(session: RunningSession) -> tuple[np.dtype[Any], Quantisation | None]:
+    """The samples that the graph takes: float32, unless the session says what it takes and how that is quantised."""
+    dtype: np.dtype[Any] = np.dtype(getattr(session, "input_dtype", np.float32))
+    quantisation: Quantisation | None = getattr(session, "quantisation", None)
+    return dtype, quantisation
 
 
 def bind_tile(session: RunningSession, pixels: NDArray[Any], scores: NDArray[np.float32]) -> BoundTile:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
+
+from bindings.answer import Plane
 
 if TYPE_CHECKING:
     from flight.pipeline.session import BoundTile
@@ -23,7 +24,7 @@ class Slot:
     """The buffers of one tile in flight, and what came of its run."""
 
     pixels: NDArray[Any]  # (1, bands, side, side), as the graph takes them
-    scores: NDArray[np.float32]  # (1, planes, side, side)
+    scores: Plane  # (planes, side, side) float32, which the graph writes
     bound: BoundTile
     run_s: float = 0.0
     error: BaseException | None = None
