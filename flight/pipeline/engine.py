@@ -85,6 +85,7 @@ class _InFlight:
     tile: CutTile
     scores: Plane  # (planes, side, side) float32
     slot: Slot | None  # None: no run of the graph is needed
+    cut_s: float
 
 
 class Engine:
@@ -199,16 +200,12 @@ class Engine:
         self.close()
 
     def _serial_step(self) -> Step:
-        began_s = self._host_s()
         ready = self._cut_next()
         if not isinstance(ready, _InFlight):
             return ready
         if ready.slot is not None:
             ready.slot.run(self._host_s)
         self._pass_on(ready)
-        if ready.slot is not None:
-            run_s = ready.slot.run_s
-            self._governor.stages(self._host_s() - began_s - run_s, run_s)
         return Step.TILE
 
     def _overlapped_step(self) -> Step:
@@ -231,7 +228,7 @@ class Engine:
 
     def _cut_next(self) -> _InFlight | Step:
         """The next tile, or why there is none."""
-        cutting = self._cutting
+        cutting, began_s = self._cutting, self._host_s()
         if cutting.enters_row:
             if cutting.at_end:
                 return Step.FINISHED
@@ -244,12 +241,12 @@ class Engine:
         slot = self._free[-1]
         tile = cutting.cut(slot.pixels[0])
         if not tile.wanted:
-            return _InFlight(tile, self._blank, None)
+            return _InFlight(tile, self._blank, None, 0.0)
         kept = tile.row.kept.pop(tile.column, None)
         if kept is not None:
-            return _InFlight(tile, Plane(kept), None)
+            return _InFlight(tile, Plane(kept), None, 0.0)
         self._free.pop()
-        return _InFlight(tile, slot.scores, slot)
+        return _InFlight(tile, slot.scores, slot, self._host_s() - began_s)
 
     def _collect(self) -> None:
         """Wait for the oldest tile in flight, and stitch it."""
@@ -261,7 +258,7 @@ class Engine:
 
     def _pass_on(self, ready: _InFlight) -> None:
         """The last stage: check and measure the scores, keep them, stitch, and finish the row after its last tile."""
-        tile, slot, counts = ready.tile, ready.slot, self._counts
+        tile, slot, counts, began_s = ready.tile, ready.slot, self._counts, self._host_s()
         row, scores = tile.row, ready.scores.array
         if slot is not None:
             if slot.error is not None:
@@ -294,7 +291,8 @@ class Engine:
             self._governor.interrupted()
         else:
             self._free.append(slot)
-            self._governor.tile(self._host_s())
+            now_s = self._host_s()
+            self._governor.tile(now_s, ready.cut_s + now_s - began_s, slot.run_s)
 
     def _leave_row(self, row: TileRow) -> None:
         labels = row.answers.labels

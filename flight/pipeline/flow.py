@@ -12,9 +12,9 @@ from typing import Final
 
 HANDOVER_S: Final = 60e-6  # what a tile costs more that goes to another thread and comes back
 WORTH_SHARE: Final = 0.003  # of a tile's time: less cannot be told from chance
-LEARN_TILES: Final = 2  # one after the other at the start; the first one warms up
 BLOCK_TILES: Final = 16  # judged together
-RETRY_TILES: Final = 128  # after which the slower form is tried again; doubled every time that it lost
+PATIENCE_TILES: Final = 64  # that a form which just won against the other is kept for
+RETRY_TILES: Final = 128  # after which the form that lost is tried again; doubled every time that it loses
 RETRY_TILES_MAX: Final = 2048
 
 
@@ -43,69 +43,66 @@ ONE_CORE: Final = Flow()
 
 
 class Governor:
-    """Chooses the form for the next tile from the times of those before. Only tiles that ran the graph are told."""
+    """Chooses the form for the next tile from the times of those before. Only tiles that ran the graph are told.
+
+    It begins overlapped where there are cores for it. A block of tiles that took longer than their stages would take in
+    a row is followed by a block in a row, and what was faster goes on.
+    """
 
     def __init__(self, flow: Flow) -> None:
-        self._fixed = flow.mode != FlowMode.AUTO or flow.cores < 2 or flow.slots < 2
-        self.may_overlap = flow.mode == FlowMode.OVERLAPPED or not self._fixed
-        self.overlapped = flow.mode == FlowMode.OVERLAPPED
-        self._learnt = 0
-        self._serial_s: float | None = None  # wall time of a tile, as measured last
-        self._overlapped_s: float | None = None
+        automatic = flow.mode == FlowMode.AUTO and flow.cores >= 2 and flow.slots >= 2
+        self.may_overlap = automatic or flow.mode == FlowMode.OVERLAPPED
+        self.overlapped = self.may_overlap
+        self._automatic = automatic
+        self._run_s = float("inf")  # the shortest run of the graph
+        self._serial_s: float | None = None  # wall time of a tile in the last block of each form
+        self._overlapped_s = 0.0
         self._block_began_s: float | None = None
         self._block_tiles = 0
+        self._block_beside_s = 0.0
         self._since_change = 0
+        self._patience_tiles = 0
         self._retry_tiles = RETRY_TILES
 
-    def stages(self, beside_s: float, run_s: float) -> None:
-        """One tile went through the stages one after the other: cutting and stitching, and the graph."""
-        if self._fixed or self._learnt >= LEARN_TILES:
+    def tile(self, now_s: float, beside_s: float, run_s: float) -> None:
+        """One tile has passed all stages at `now_s`, after so long in the graph and so long in the stages beside it."""
+        if not self._automatic:
             return
-        self._learnt += 1
-        if self._learnt == LEARN_TILES:
-            self._serial_s = beside_s + run_s
-            if _could_win(beside_s, run_s):
-                self._change(True)
-
-    def tile(self, now_s: float) -> None:
-        """One tile has passed all stages, at this time of the same clock."""
-        if self._fixed or self._learnt < LEARN_TILES:
-            return
+        self._run_s = min(self._run_s, run_s)
         self._since_change += 1
         if self._block_began_s is None:
-            self._block_began_s, self._block_tiles = now_s, 0
+            self._block_began_s, self._block_tiles, self._block_beside_s = now_s, 0, 0.0
             return
         self._block_tiles += 1
+        self._block_beside_s += beside_s
         if self._block_tiles >= BLOCK_TILES:
-            self._judge((now_s - self._block_began_s) / self._block_tiles)
-            self._block_began_s, self._block_tiles = now_s, 0
+            self._judge((now_s - self._block_began_s) / self._block_tiles, self._block_beside_s / self._block_tiles)
+            self._block_began_s, self._block_tiles, self._block_beside_s = now_s, 0, 0.0
 
     def interrupted(self) -> None:
-        """Something else took time: lines were waited for, a tile was not looked at. What was measured is put aside."""
+        """Something else took time: lines were waited for, a tile was not looked at. The block is not judged."""
         self._block_began_s = None
 
-    def _judge(self, tile_s: float) -> None:
+    def _judge(self, tile_s: float, beside_s: float) -> None:
+        in_a_row_s = beside_s + self._run_s
+        # hiding the shorter one behind the longer one must be worth a handover
+        worth = min(beside_s, self._run_s) - HANDOVER_S > WORTH_SHARE * in_a_row_s
         if self.overlapped:
             self._overlapped_s = tile_s
-            if self._serial_s is not None and tile_s > self._serial_s:
-                self._change(False)  # measures the other form as it is now
+            slower = tile_s > (in_a_row_s if self._serial_s is None else self._serial_s)
+            if not worth or (slower and self._since_change >= self._patience_tiles):
+                self._change(False, 0)
             return
+        first_block = self._since_change <= BLOCK_TILES + 1
         self._serial_s = tile_s
-        if self._overlapped_s is None:
-            return  # the stages are too short for it, or it is not known yet
-        if tile_s > self._overlapped_s:
-            self._change(True)
-        elif self._since_change >= self._retry_tiles:
+        if worth and first_block and tile_s > self._overlapped_s:
+            self._change(True, PATIENCE_TILES)
+        elif worth and self._since_change >= self._retry_tiles:
             self._retry_tiles = min(2 * self._retry_tiles, RETRY_TILES_MAX)
-            self._change(True)
+            self._change(True, 0)
 
-    def _change(self, overlapped: bool) -> None:
+    def _change(self, overlapped: bool, patience_tiles: int) -> None:
         self.overlapped = overlapped
+        self._patience_tiles = patience_tiles
         self._since_change = 0
         self._block_began_s = None
-
-
-def _could_win(beside_s: float, run_s: float) -> bool:
-    """Whether hiding the shorter one behind the longer one is worth a handover."""
-    saved_s = min(beside_s, run_s) - HANDOVER_S
-    return saved_s > WORTH_SHARE * (beside_s + run_s)
