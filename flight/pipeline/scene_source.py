@@ -37,7 +37,7 @@ class SceneSource:
 
     def read_into(self, first: int, out: NDArray[Any]) -> None:
         """See LineSource. Raises SceneError."""
-        out[...] = self._scene.read_rows(first, out.shape[0])
+        self._scene.read_rows_into(first, out)
 
     def release(self, before: int) -> None:
         """A file gives no memory back; Scene holds one row of tiles."""

@@ -34,6 +34,16 @@ class SceneTruncated(SceneError, EOFError):
         self.path, self.needed_bytes, self.got_bytes = path, needed_bytes, got_bytes
 
 
+class SceneBufferMismatch(SceneError, ValueError):
+    """A buffer for rows that is not (count, width, bands) of the scene's samples, writable, in C order."""
+
+    code = "scene_buffer_mismatch"
+
+    def __init__(self, path: str, needed: str, got: str) -> None:
+        super().__init__(f"{path}: rows need a buffer {needed}, got {got}")
+        self.path, self.needed, self.got = path, needed, got
+
+
 class SceneTooLarge(SceneError, ValueError):
     """A size above what is ever read from a scene file."""
 

@@ -54,10 +54,12 @@ class NpzRows:
             self.close()
             raise
 
-    def read_rows(self, first: int, count: int) -> NDArray[Any]:
-        """(count, width, bands) of native samples. Raises SceneTruncated, SceneUnreadable."""
+    def read_rows_into(self, first: int, out: NDArray[Any]) -> None:
+        """Rows from `first` on into (count, width, bands) of native samples. Raises SceneTruncated, SceneUnreadable."""
+        count = out.shape[0]
         if self._columns_first is not None:
-            return np.ascontiguousarray(self._columns_first[first : first + count])
+            out[...] = self._columns_first[first : first + count]
+            return
         if self._stream is None or first < self._at:
             self._open_image()
         assert self._stream is not None
@@ -65,7 +67,6 @@ class NpzRows:
         skip = (first - self._at) * row_bytes
         while skip:
             skip -= len(self._read(self._stream, min(skip, PIECE_BYTES)))
-        out = np.empty((count, *self._shape[1:]), self._dtype)
         into = out.reshape(-1).view(np.uint8)
         done = 0
         while done < len(into):
@@ -73,7 +74,8 @@ class NpzRows:
             into[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
             done += len(piece)
         self._at = first + count
-        return out if self._native else out.byteswap(inplace=True)
+        if not self._native:
+            out.byteswap(inplace=True)
 
     def close(self) -> None:
         if self._stream is not None:

@@ -24,8 +24,8 @@ Transform = tuple[float, float, float, float, float, float]
 class RowSource(Protocol):
     """Rows of one open file. Errors are SceneError."""
 
-    def read_rows(self, first: int, count: int) -> NDArray[Any]:
-        """(count, width, bands), contiguous, native byte order; bounds were checked by the caller."""
+    def read_rows_into(self, first: int, out: NDArray[Any]) -> None:
+        """Rows from `first` on into (count, width, bands) of this dtype, C order; all was checked by the caller."""
         ...
 
     def close(self) -> None: ...

@@ -18,6 +18,7 @@ from hal.sensor.errors import (
     BandUnknown,
     CompressionUnsupported,
     DtypeUnsupported,
+    SceneBufferMismatch,
     SceneError,
     SceneTooLarge,
     SceneTruncated,
@@ -41,6 +42,7 @@ __all__ = [
     "DtypeUnsupported",
     "Radiometry",
     "Scene",
+    "SceneBufferMismatch",
     "SceneError",
     "SceneInfo",
     "SceneTooLarge",
@@ -88,6 +90,25 @@ class Scene:
 
     def read_rows(self, first: int, count: int) -> NDArray[Any]:
         """(count, width, bands), contiguous, native samples. Raises SceneError; IndexError outside the scene."""
+        source = self._source(first, count)
+        out = np.empty((count, self.info.width, len(self.info.bands)), self.info.dtype)
+        source.read_rows_into(first, out)
+        return out
+
+    def read_rows_into(self, first: int, out: NDArray[Any]) -> None:
+        """The same rows into `out` (count, width, bands), which nothing else is needed for where the file allows it.
+
+        Raises SceneError, of it SceneBufferMismatch for a buffer of another kind; IndexError outside the scene.
+        """
+        info = self.info
+        source = self._source(first, out.shape[0] if out.ndim else 0)
+        kind = ((out.shape[0], info.width, len(info.bands)), np.dtype(info.dtype))
+        if (out.shape, out.dtype) != kind or not (out.flags.c_contiguous and out.flags.writeable):
+            raise SceneBufferMismatch(info.path, f"{kind[1]} {kind[0]}", f"{out.dtype} {out.shape}")
+        source.read_rows_into(first, out)
+
+    def _source(self, first: int, count: int) -> RowSource:
+        """Where rows come from, once these can be asked for."""
         info = self.info
         if self._rows is None:
             raise SceneUnreadable(info.path, "is closed")
@@ -96,7 +117,7 @@ class Scene:
         size = count * info.width * len(info.bands) * np.dtype(info.dtype).itemsize
         if size > MAX_READ_BYTES:
             raise SceneTooLarge(info.path, "bytes of one read", size, MAX_READ_BYTES)
-        return self._rows.read_rows(first, count)
+        return self._rows
 
     def close(self) -> None:
         if self._rows is not None:
@@ -217,7 +238,9 @@ def _nodata(path: Path, facts: FileFacts, side: Sidecar, usual: Calibration) -> 
 
 def _looks_like_reflectance(facts: FileFacts, rows: RowSource) -> bool:
     """Whether the middle row's numbers are those of reflectance: kelvin and decibels are not."""
-    row = rows.read_rows(facts.height // 2, 1).astype(np.float64)
+    middle = np.empty((1, facts.width, facts.count), np.float32)
+    rows.read_rows_into(facts.height // 2, middle)
+    row = middle.astype(np.float64)
     row = row[np.isfinite(row) & (row != (facts.nodata if facts.nodata is not None else np.nan))]
     if row.size == 0:
         return True

@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,17 +80,18 @@ class TiffRows:
             self.close()
             raise
 
-    def read_rows(self, first: int, count: int) -> NDArray[Any]:
-        """(count, width, bands) of native samples. Raises SceneTruncated, SceneUnreadable."""
-        out = np.empty((count, self.facts.width, self.facts.count), self._dtype)
-        row = first
-        while row < first + count:
+    def read_rows_into(self, first: int, out: NDArray[Any]) -> None:
+        """Rows from `first` on into (count, width, bands) of native samples. Raises SceneTruncated, SceneUnreadable."""
+        if self._as_they_lie:
+            self._copy_rows(first, out)
+            return
+        row, last = first, first + out.shape[0]
+        while row < last:
             start = row - row % self._block_rows
             block = self._block_at(start)
-            end = min(first + count, start + block.shape[0])
+            end = min(last, start + block.shape[0])
             out[row - first : end - first] = block[row - start : end - start]
             row = end
-        return out
 
     def close(self) -> None:
         self._block = None
@@ -139,6 +141,8 @@ class TiffRows:
         self._check_codec()
         self._planar = int(page.planarconfig) == 2 and count > 1
         self._tiled = bool(page.is_tiled)
+        native = self._dtype.itemsize == 1 or self._order == ("<" if sys.byteorder == "little" else ">")
+        self._as_they_lie = self._compression == tiff_codec.NONE and not (self._tiled or self._planar) and native
         if self._tiled:
             self._segment_rows, self._segment_columns = int(page.tilelength), int(page.tilewidth)
         else:
@@ -219,6 +223,30 @@ class TiffRows:
 
     # Pixels
 
+    def _copy_rows(self, first: int, out: NDArray[Any]) -> None:
+        """Rows that lie in the file as they are wanted."""
+        for offset, start, end in self._stretches(first, first + out.shape[0], out.strides[0]):
+            rows = out[start - first : end - first]
+            if offset is None:  # GDAL leaves out what holds no data
+                rows[...] = self._fill
+            else:
+                self._copy_octets(offset, rows.reshape(-1).view(np.uint8))
+
+    def _stretches(self, first: int, last: int, row_bytes: int) -> Iterator[tuple[int | None, int, int]]:
+        """(place in the file or None, first row, end row): strips, those that follow each other in the file as one."""
+        place, start, row = None, first, first
+        while row < last:
+            segment, skip = divmod(row, self._segment_rows)
+            offset = int(self._offsets[segment]) + skip * row_bytes if self._sizes[segment] else None
+            follows = None not in (offset, place) and offset == (place or 0) + (row - start) * row_bytes
+            if row > start and not follows:
+                yield place, start, row
+                start = row
+            if row == start:
+                place = offset
+            row = min(row - skip + self._segment_rows, last)
+        yield place, start, row
+
     def _block_at(self, start: int) -> NDArray[Any]:
         """The rows [start, start + block rows) of the image, interleaved."""
         if self._block is None or self._block_first != start:
@@ -274,6 +302,16 @@ class TiffRows:
             if values.shape[1:] != shape[1:] or values.shape[0] > shape[0] or values.dtype != self._dtype:
                 raise SceneUnreadable(self._path, f"strip or tile {index} decodes to {values.dtype} {values.shape}")
             return values
+
+    def _copy_octets(self, offset: int, into: NDArray[np.uint8]) -> None:
+        if self._tiff is None:
+            raise SceneUnreadable(self._path, "is closed")
+        done = 0
+        while done < len(into):
+            count = os.preadv(self._tiff.filehandle.fileno(), [into[done:].data], offset + done)
+            if count == 0:
+                raise SceneTruncated(self._path, offset + len(into), offset + done)
+            done += count
 
     def _octets(self, offset: int, size: int) -> bytes:
         if self._tiff is None:
