@@ -32,6 +32,7 @@ def register(commands: Subcommands) -> None:
     for verb in (check, scoring, bench):
         verb.add_argument("application", metavar="APP", help="a name, or the folder of an application")
     scoring.add_argument("cases", type=Path, metavar="CASES", help="folder with case.toml, or of folders with one")
+    scoring.add_argument("--precision", choices=("float", "u8", "s8"), default="float", help="which form of the graph")
     bench.add_argument("--runs", type=_runs, default=30, metavar="N", help="tiles to run per variant (default 30)")
     for verb in (listing, check, scoring, bench):
         verb.add_argument("--json", action="store_true", help="print one JSON object")
@@ -81,15 +82,17 @@ def _check(arguments: argparse.Namespace) -> CommandResult:
     ok = all(result.ok for result in golden)
     cases = [{**asdict(result), "ok": result.ok} for result in golden]
     lines = [f"{application.name} {application.manifest.version}  manifest, hashes: ok"]
-    for variant, graph in zip(application.variants, graphs, strict=True):
+    models = [form.model for variant in application.variants for form in variant.forms]
+    for model, graph in zip(models, graphs, strict=True):
         lines.append(
-            f"  {variant.model}  {graph['nodes']} nodes, {graph['initialiser_bytes'] / 1e3:.1f} kB of constants, "
+            f"  {model}  {graph['nodes']} nodes, {graph['initialiser_bytes'] / 1e3:.1f} kB of constants, "
             f"about {graph['peak_bytes'] / 1e6:.1f} MB and {graph['operations'] / 1e6:.1f} M operations a tile: ok"
         )
     for result in golden:
         state = "ok" if result.ok else "FAILED"
         lines.append(
-            f"  {result.case}  {result.differing} of {result.pixels} pixels differ, {result.allowed} allowed: {state}"
+            f"  {result.case} {result.precision:<5}  "
+            f"{result.differing} of {result.pixels} pixels differ, {result.allowed} allowed: {state}"
         )
     if not golden:
         lines.append("  no golden cases")
@@ -97,9 +100,7 @@ def _check(arguments: argparse.Namespace) -> CommandResult:
         "ok": ok,
         "application": application.name,
         "version": application.manifest.version,
-        "graphs": [
-            {"model": variant.model, **graph} for variant, graph in zip(application.variants, graphs, strict=True)
-        ],
+        "graphs": [{"model": model, **graph} for model, graph in zip(models, graphs, strict=True)],
         "golden": cases,
     }
     return CommandResult(data, "\n".join(lines), 0 if ok else 1)
@@ -107,7 +108,7 @@ def _check(arguments: argparse.Namespace) -> CommandResult:
 
 def _score(arguments: argparse.Namespace) -> CommandResult:
     application = load_application(arguments.application, check_graphs=True)
-    scores = score(application, arguments.cases, parameters={})
+    scores = score(application, arguments.cases, parameters={}, precision=arguments.precision)
     lines = [f"{'case':<24} {'iou':>7} {'precis.':>7} {'recall':>7} {'f1':>7} {'accur.':>7}"]
     for entry in scores:
         values = entry.confusion.measures.values()

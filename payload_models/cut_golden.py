@@ -63,9 +63,9 @@ def cut_golden(name: str, scenes: Path, out: Path) -> None:
             img = scene.read_rows(cut.row, cut.side)[:, cut.col : cut.col + cut.side, indices]
         scale = tuple(info.scale[index] for index in indices)
         offset = tuple(info.offset[index] for index in indices)
-        given, expected = record_case(application, cut.variant, img, scale, offset)
-        (out / f"{case}.npz").write_bytes(given)
-        (out / f"{case}_expect.npz").write_bytes(expected)
+        archives = record_case(application, cut.variant, img, scale, offset)
+        for suffix, octets in zip(("", "_expect", "_int8_expect"), archives, strict=False):
+            (out / f"{case}{suffix}.npz").write_bytes(octets)
 
 
 def main() -> None:

@@ -110,6 +110,17 @@ class ParameterRefused(ModelError, ValueError):
         self.application, self.name, self.reason = application, name, reason
 
 
+class FormMissing(ModelError, LookupError):
+    """A variant has no graph of the precision asked for."""
+
+    code = "form_missing"
+    exit_status = 2
+
+    def __init__(self, model: str, precision: str, known: Sequence[str]) -> None:
+        super().__init__(f"{model} has no form `{precision}`; it has {', '.join(known)}")
+        self.model, self.precision, self.known = model, precision, tuple(known)
+
+
 class GoldenFailed(ModelError, ValueError):
     """A golden case does not come out as recorded."""
 

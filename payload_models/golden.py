@@ -28,6 +28,7 @@ class GoldenResult:
 
     case: str
     variant: int
+    precision: str  # float, u8, s8
     pixels: int
     differing: int
     allowed: int  # differing pixels that the manifest tolerates
@@ -39,10 +40,17 @@ class GoldenResult:
 
 def check_golden(application: Application) -> list[GoldenResult]:
     """Run every golden case. Raises GoldenFailed where a case cannot be used, InferenceRefused, HashMismatch."""
-    return [_check(application, case) for case in application.manifest.golden]
+    return [
+        _check(application, case, form)
+        for case in application.manifest.golden
+        for form, entry in enumerate(application.manifest.variant[case.variant].forms)
+        if (entry.quantisation is None) == (case.precision == "float")
+    ]
 
 
-def answer_of(application: Application, variant: int, arrays: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
+def answer_of(
+    application: Application, variant: int, arrays: dict[str, NDArray[Any]], form: int = 0
+) -> NDArray[np.uint8]:
     """The class map of a case's input, at the manifest's own threshold."""
     manifest = application.manifest
     norm = Normalisation(
@@ -51,22 +59,26 @@ def answer_of(application: Application, variant: int, arrays: dict[str, NDArray[
         low=manifest.input.low,
         high=manifest.input.high,
     )
-    scores = Session(application, variant).run(normalised(arrays["img"], norm))
+    scores = Session(application, variant, form).run(normalised(arrays["img"], norm))
     return classes_of(manifest, scores, manifest.output.threshold)
 
 
 def record_case(
     application: Application, variant: int, img: NDArray[Any], scale: tuple[float, ...], offset: tuple[float, ...]
-) -> tuple[bytes, bytes]:
-    """The two archives of a new golden case, made by the application as it is now: look at them before they are kept.
+) -> tuple[bytes, ...]:
+    """The archives of a new golden case, made by the application as it is now: look at them before they are kept.
+
+    The input, the float graph's answer, and that of the int8 forms where there are any.
 
     img: (rows, cols, bands of the variant); reflectance = img * scale + offset.
     """
     given = {"img": np.ascontiguousarray(img), "scale": np.asarray(scale), "offset": np.asarray(offset)}
-    return write_arrays(given), write_arrays({"classes": answer_of(application, variant, given)})
+    forms = range(min(2, len(application.manifest.variant[variant].forms)))  # int8 forms answer alike
+    answers = (write_arrays({"classes": answer_of(application, variant, given, form)}) for form in forms)
+    return write_arrays(given), *answers
 
 
-def _check(application: Application, case: Golden) -> GoldenResult:
+def _check(application: Application, case: Golden, form: int) -> GoldenResult:
     given, expected = _read(application, case.input), _read(application, case.expect)
     bands = len(application.manifest.variant[case.variant].bands)
     multiple = application.manifest.input.multiple
@@ -82,10 +94,15 @@ def _check(application: Application, case: Golden) -> GoldenResult:
         raise GoldenFailed(case.input, f"lacks {error}") from error
     if not fits or not classes.size:
         raise GoldenFailed(case.input, "arrays do not fit each other, the variant or the tile multiple")
-    found = answer_of(application, case.variant, given)
+    found = answer_of(application, case.variant, given, form)
     differing = int(np.count_nonzero(found != classes))
     return GoldenResult(
-        case.input, case.variant, classes.size, differing, int(case.max_differing_fraction * classes.size)
+        case=case.input,
+        variant=case.variant,
+        precision=application.manifest.variant[case.variant].forms[form].precision,
+        pixels=classes.size,
+        differing=differing,
+        allowed=int(case.max_differing_fraction * classes.size),
     )
 
 

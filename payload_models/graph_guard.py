@@ -26,7 +26,7 @@ MEMORY_BYTES = 1 << 30  # address space of the child
 CPU_S = 20
 WALL_S = 60.0
 MAX_GRAPH_BYTES = 64 << 20
-MAX_GRAPHS = 16
+MAX_GRAPHS = 24
 MAX_ANSWER_BYTES = 1 << 16
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,11 +37,18 @@ def check_graph(octets: bytes, spec: GraphSpec, limits: GraphLimits | None = Non
 
 
 def check_application(application: Application) -> tuple[GraphFacts, ...]:
-    """Check every graph of an application in one child process. Raises GraphRefused, HashMismatch."""
+    """Check every graph of an application in one child process: variant by variant, each with all its forms.
+
+    Raises GraphRefused, HashMismatch.
+    """
     manifest = application.manifest
     graphs = [
-        (application.model_bytes(index), GraphSpec(len(variant.bands), manifest.planes, manifest.input.tile))
+        (
+            application.model_bytes(index, form),
+            GraphSpec(len(variant.bands), manifest.planes, manifest.input.tile, kind),
+        )
         for index, variant in enumerate(manifest.variant)
+        for form, kind in enumerate(entry.precision for entry in variant.forms)
     ]
     return check_graphs(graphs)
 

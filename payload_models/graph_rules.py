@@ -16,21 +16,26 @@ from payload_models.onnx_format import (
     DOUBLE64,
     ELEMENT_SIZE,
     FLOAT32,
+    INT8,
     INT32,
     INT64,
     MODEL,
     TYPED_LISTS,
+    UINT8,
 )
 from payload_models.protobuf_wire import Reader
+
+INPUT_TYPES = {"float": FLOAT32, "u8": UINT8, "s8": INT8}
 
 
 @dataclass(frozen=True, slots=True)
 class GraphSpec:
-    """What the manifest says that the graph is: planes in and out, and the tile on which it runs."""
+    """What the manifest says that the graph is: planes in and out, the tile on which it runs, its input's type."""
 
     bands: int
     planes: int
     tile: int
+    input: str = "float"  # or u8, s8
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +139,10 @@ def _walk(nodes: list[dict[str, Any]], spec: GraphSpec, state: _State) -> tuple[
             alive[name] = tensor.octets
         # a convolution may hold reordered copies of what it reads and writes
         workspace = 0
-        if operator in ("Conv", "ConvTranspose", "MatMul"):
+        if operator in ("Conv", "ConvTranspose", "MatMul", "QLinearConv"):
             inputs = (state.tensors[name].octets for name in node["input"][:1])
-            workspace = sum(inputs) + sum(tensor.octets for tensor in made.values())
+            copies = 5 if operator == "QLinearConv" else 1  # sums have 32 bits before they become octets
+            workspace = sum(inputs) + copies * sum(tensor.octets for tensor in made.values())
         peak = max(peak, sum(alive.values()) + workspace)
         for name in [name for name in alive if last_use.get(name, -1) <= index and name != "scores"]:
             del alive[name]
@@ -171,14 +177,26 @@ def _node(node: dict[str, Any], state: _State) -> tuple[dict[str, _Tensor], int]
         len(outputs),
     )
     made = shapes_of(call)
-    size = max((tensor.size for tensor in found if tensor), default=4)
-    if operator in ("ArgMax", "ArgMin"):
-        size = 8
-    elif operator in ("Cast", "DequantizeLinear", "QuantizeLinear"):
-        size = max(4, ELEMENT_SIZE.get(attributes.get("to", FLOAT32), 8))
+    size = _element_size(operator, attributes, [tensor.size for tensor in found if tensor])
     if len(set(outputs)) != len(outputs):
         raise GraphRefused("name_twice", f"outputs of {operator}")
     return {name: _Tensor(shape, size) for name, shape in zip(outputs, made.shapes, strict=True)}, made.operations
+
+
+def _element_size(operator: str, attributes: Mapping[str, Any], sizes: list[int]) -> int:
+    """Octets per element of what an operator makes, not less than they will be."""
+    match operator:
+        case "ArgMax" | "ArgMin":
+            return 8
+        case "Cast":
+            return max(4, ELEMENT_SIZE.get(attributes.get("to", FLOAT32), 8))
+        case "DequantizeLinear":
+            return 4
+        case "QuantizeLinear" | "QLinearConv":
+            return 1
+        case "Resize":  # its other inputs say where to, not what
+            return sizes[0] if sizes else 4
+    return max(sizes, default=4)
 
 
 def _attributes(operator: str, listed: list[dict[str, Any]], state: _State) -> dict[str, Any]:
@@ -261,8 +279,9 @@ def _declare_input(graph: dict[str, Any], spec: GraphSpec, state: _State) -> Non
     if [item.get("name") for item in inputs] != ["pixels"]:
         raise GraphRefused("interface", "it must have the one input `pixels`")
     shape = (1, spec.bands, spec.tile, spec.tile)
-    _fits("pixels", inputs[0], shape)
-    state.tensors["pixels"] = _Tensor(shape, 4)
+    kind = INPUT_TYPES[spec.input]
+    _fits("pixels", inputs[0], shape, kind)
+    state.tensors["pixels"] = _Tensor(shape, ELEMENT_SIZE[kind])
 
 
 def _check_output(graph: dict[str, Any], spec: GraphSpec, state: _State) -> None:
@@ -270,17 +289,18 @@ def _check_output(graph: dict[str, Any], spec: GraphSpec, state: _State) -> None
     if [item.get("name") for item in outputs] != ["scores"]:
         raise GraphRefused("interface", "it must have the one output `scores`")
     shape = (1, spec.planes, spec.tile, spec.tile)
-    _fits("scores", outputs[0], shape)
+    _fits("scores", outputs[0], shape, FLOAT32)
     made = state.tensors.get("scores")
     if made is None or made.shape != shape:
         raise GraphRefused("interface", f"`scores` is {made.shape if made else 'never made'}, it must be {shape}")
 
 
-def _fits(name: str, declared: dict[str, Any], shape: Shape) -> None:
-    """A declared float32 tensor type agrees with `shape`; named dimensions agree with anything."""
+def _fits(name: str, declared: dict[str, Any], shape: Shape, element: int) -> None:
+    """A declared tensor type agrees with `shape` and `element`; named dimensions agree with anything."""
     kind = declared.get("type", {}).get("tensor_type", {})
-    if kind.get("elem_type") != FLOAT32:
-        raise GraphRefused("interface", f"`{name}` must be float32")
+    if kind.get("elem_type") != element:
+        wanted = {FLOAT32: "float32", UINT8: "uint8", INT8: "int8"}[element]
+        raise GraphRefused("interface", f"`{name}` must be {wanted}")
     sizes = [dimension.get("dim_value") for dimension in kind.get("shape", {}).get("dim", [])]
     if len(sizes) != 4 or any(size not in (None, want) for size, want in zip(sizes, shape, strict=True)):
         raise GraphRefused("interface", f"`{name}` is declared as {sizes}, the manifest needs {list(shape)}")

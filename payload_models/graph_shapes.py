@@ -124,6 +124,43 @@ def _conv(call: Call) -> Made:
     return Made((out,), math.prod(out) * math.prod(weight[1:]))
 
 
+def _scales(call: Call, index: int, channels: int) -> None:
+    """A scale and the zero point after it: one for all or one a channel, finite and positive where they are known."""
+    shape = call.shape(index)
+    if shape not in ((), (1,), (channels,)):
+        raise call.refusal(f"input {index}: scales {shape} for {channels} channels")
+    values = call.values[index]
+    if values is not None and not all(0 < value < math.inf for value in values):
+        raise call.refusal(f"input {index}: a scale is not positive")
+    zero = call.shapes[index + 1] if index + 1 < len(call.shapes) else None
+    if zero is not None and zero not in ((), (1,), shape):
+        raise call.refusal(f"input {index + 1}: zero points {zero} for scales {shape}")
+
+
+def _quantise(call: Call) -> Made:
+    """QuantizeLinear, DequantizeLinear: a value, its scale, its zero point."""
+    shape = call.shape()
+    if not 2 <= len(call.shapes) <= 3:
+        raise call.refusal("needs a value, a scale and at most a zero point")
+    axis = call.integer("axis", 1)
+    _scales(call, 1, shape[call.axis(axis, len(shape))] if call.shape(1) not in ((), (1,)) else 1)
+    return Made((shape,), math.prod(shape))
+
+
+def _qlinear_conv(call: Call) -> Made:
+    """x, its scale and zero point; the weights, theirs; the answer's scale and zero point; a bias of 32 bits."""
+    if not 8 <= len(call.shapes) <= 9:
+        raise call.refusal("needs eight or nine inputs")
+    made = _conv(Call(call.operator, (call.shape(0), call.shape(3)), (None, None), call.attributes, 1))
+    channels = made.shapes[0][1]
+    _scales(call, 1, 1)
+    _scales(call, 4, channels)
+    _scales(call, 6, 1)
+    if len(call.shapes) == 9 and call.shapes[8] not in (None, (channels,)):
+        raise call.refusal(f"bias {call.shapes[8]} for {channels} channels")
+    return made
+
+
 def _conv_transpose(call: Call) -> Made:
     shape, weight, groups = call.shape(0), call.shape(1), call.integer("group", 1)
     strides, pads = call.ints("strides", (1, 1)), call.ints("pads", (0, 0, 0, 0))
@@ -289,9 +326,9 @@ def _matmul(call: Call) -> Made:
 
 
 ELEMENTWISE = (
-    "Abs", "BatchNormalization", "Cast", "Ceil", "Clip", "DequantizeLinear", "Elu", "Erf", "Exp", "Floor",
+    "Abs", "BatchNormalization", "Cast", "Ceil", "Clip", "Elu", "Erf", "Exp", "Floor",
     "HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "LeakyRelu", "Log", "LogSoftmax", "Neg", "Not",
-    "QuantizeLinear", "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Softmax", "Softplus", "Sqrt", "Tanh",
+    "Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Softmax", "Softplus", "Sqrt", "Tanh",
 )  # fmt: skip
 BROADCASTING = (
     "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mul",
@@ -310,7 +347,10 @@ OPERATORS: dict[str, Callable[[Call], Made]] = {
     "ConvTranspose": _conv_transpose,
     "DepthToSpace": _depth_to_space,
     "MatMul": _matmul,
+    "DequantizeLinear": _quantise,
     "Pad": _pad,
+    "QLinearConv": _qlinear_conv,
+    "QuantizeLinear": _quantise,
     "Reshape": _reshape,
     "Resize": _resize,
     "Slice": _slice,

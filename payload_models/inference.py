@@ -11,52 +11,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.tiles import Layout, Normalisation, tile_f32
+from bindings.tiles import Layout, Normalisation, Quantisation, tile_f32
 from hal.sensor.scene import Scene
 from payload_models.errors import InferenceRefused
 from payload_models.loader import Application
 from payload_models.manifest import Manifest
 from payload_models.matching import InputPlan
+from payload_models.runtime.policy import DEFAULT_POLICY, InferencePolicy
 
 NO_ANSWER = 255
 
 
 class Session:
-    """One graph in ONNX Runtime on the CPU: one thread, no spinning."""
+    """One graph of an application, fed with reflectances whatever its input type is: one thread, no spinning."""
 
-    def __init__(self, application: Application, variant: int, *, threads: int = 1) -> None:
-        """Load a variant's graph (its hash is checked). Raises InferenceRefused, HashMismatch."""
+    def __init__(
+        self, application: Application, variant: int, form: int = 0, *, policy: InferencePolicy = DEFAULT_POLICY
+    ) -> None:
+        """Load a form of a variant's graph, its hash checked. Raises InferenceRefused, InferenceError, HashMismatch."""
         try:
-            import onnxruntime
+            from payload_models.runtime.session import OnnxSession
         except ImportError as error:
             raise InferenceRefused("ONNX Runtime is not installed; install `swath[cpu]`") from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._planes = application.manifest.planes
-        try:
-            self._session = onnxruntime.InferenceSession(
-                application.model_bytes(variant), options, providers=["CPUExecutionProvider"]
-            )
-        except RuntimeError as error:  # also the base of pybind's own exceptions
-            raise InferenceRefused(_first_line(error)) from error
-        except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
-            if type(error).__module__.startswith("onnxruntime"):
-                raise InferenceRefused(_first_line(error)) from error
-            raise
+        entry = application.manifest.variant[variant]
+        self._quantisation = entry.forms[form].quantisation
+        self._session = OnnxSession(
+            application.model_bytes(variant, form),
+            bands=len(entry.bands),
+            classes=application.manifest.planes,
+            policy=policy,
+            quantisation=self._quantisation,
+        )
 
     def run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores (planes, rows, cols) of pixels (bands, rows, cols). Raises InferenceRefused."""
-        try:
-            scores: NDArray[np.float32] = np.asarray(self._session.run(["scores"], {"pixels": pixels[None]})[0])
-        except Exception as error:
-            raise InferenceRefused(_first_line(error)) from error
-        if scores.shape != (1, self._planes, *pixels.shape[1:]) or not np.isfinite(scores).all():
-            raise InferenceRefused(f"scores of shape {scores.shape}, or not finite")
-        planes: NDArray[np.float32] = scores[0]
+        """Scores (planes, rows, cols) of pixels (bands, rows, cols). Raises InferenceError."""
+        given: NDArray[Any] = pixels
+        if self._quantisation is not None:
+            given = quantised(pixels, self._quantisation, self._session.input_dtype)
+        planes: NDArray[np.float32] = self._session.run(given[None])[0]
         return planes
+
+
+def quantised(pixels: NDArray[np.float32], quantisation: Quantisation, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Reflectances as the levels of a quantised graph: saturate(round_half_even(x / scale) + zero_point)."""
+    limits = np.iinfo(dtype)
+    levels = np.rint(pixels / np.float32(quantisation.scale)) + np.float32(quantisation.zero_point)
+    octets: NDArray[Any] = np.clip(levels, limits.min, limits.max).astype(dtype)
+    return octets
 
 
 def normalised(img: NDArray[Any], norm: Normalisation) -> NDArray[np.float32]:
@@ -109,7 +110,3 @@ def answer_rows(
             cols = min(inside, info.width - left)
             answer[:, left : left + cols] = found[margin : margin + rows, margin : margin + cols]
         yield answer
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]

@@ -46,9 +46,9 @@ class Application:
             raise ModelFileUnreadable(str(path), f"larger than {limit} bytes")
         return octets
 
-    def model_bytes(self, variant: int) -> bytes:
-        """The graph of one variant. Raises ModelFileUnreadable, HashMismatch."""
-        entry = self.manifest.variant[variant]
+    def model_bytes(self, variant: int, form: int = 0) -> bytes:
+        """The graph of one variant, or one of its int8 forms. Raises ModelFileUnreadable, HashMismatch."""
+        entry = self.manifest.variant[variant].forms[form]
         octets = self.read(entry.model, MAX_MODEL_BYTES)
         found = hashlib.sha256(octets).hexdigest()
         if found != entry.sha256:

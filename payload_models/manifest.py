@@ -6,14 +6,16 @@ a hal.toml_records.ConfigError with file, line and nearest name.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from bindings.tiles import Quantisation
 from hal.toml_records import load_record
-from payload_models.errors import ParameterRefused
+from payload_models.errors import FormMissing, ParameterRefused
 
 RadiometryName = Literal["toa", "surface", "dn", "dn8"]
 ProductName = Literal["mask", "regions", "counts", "alert"]
@@ -68,12 +70,60 @@ class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("nm is not in the order lowest, highest")
 
 
+class Int8Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same network computing in octets. Its input is quantised as ONNX QuantizeLinear does, while tiles are cut."""
+
+    activations: Literal["u8", "s8"]
+    model: FilePath
+    sha256: Sha256
+    scale: Annotated[float, Meta(gt=0, le=100)]  # of the input: one level, in reflectance
+    zero_point: Annotated[int, Meta(ge=-128, le=255)]
+
+    def __post_init__(self) -> None:
+        low = 0 if self.activations == "u8" else -128
+        if not low <= self.zero_point <= low + 255:
+            raise ValueError(f"zero_point of {self.activations} activations is {low} to {low + 255}")
+
+
+@dataclass(frozen=True, slots=True)
+class GraphForm:
+    """One of the graphs that a variant can be run with."""
+
+    precision: str  # float, u8, s8
+    model: str
+    sha256: str
+    quantisation: Quantisation | None  # of the input; None: float32
+
+
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One graph and the bands it reads, in the order of its planes."""
+    """One graph and the bands it reads, in the order of its planes; and the int8 forms that it may be exchanged for."""
 
     model: FilePath
     sha256: Sha256
     bands: Annotated[list[Band], Meta(min_length=1, max_length=MAX_BANDS)]
+    int8: Annotated[list[Int8Form], Meta(max_length=2)] = []
+
+    def __post_init__(self) -> None:
+        if len({form.activations for form in self.int8}) != len(self.int8):
+            raise ValueError("two int8 forms have the same activations")
+
+    @property
+    def forms(self) -> tuple[GraphForm, ...]:
+        """Float first, then the int8 forms in their order."""
+        return (
+            GraphForm("float", self.model, self.sha256, None),
+            *(
+                GraphForm(form.activations, form.model, form.sha256, Quantisation(form.scale, form.zero_point))
+                for form in self.int8
+            ),
+        )
+
+    def form(self, precision: str) -> int:
+        """The number of the form of that precision. Raises FormMissing."""
+        known = [form.precision for form in self.forms]
+        if precision not in known:
+            raise FormMissing(self.model, precision, known)
+        return known.index(precision)
 
 
 class ClassEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -109,6 +159,7 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input: FilePath
     expect: FilePath
     variant: Annotated[int, Meta(ge=0, lt=MAX_VARIANTS)] = 0
+    precision: Literal["float", "int8"] = "float"  # int8: every int8 form of the variant must answer so
     max_differing_fraction: Annotated[float, Meta(ge=0, le=0.1)] = 0.0
 
 
@@ -137,6 +188,8 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("more than one class is marked as the finding")
         if any(case.variant >= len(self.variant) for case in self.golden):
             raise ValueError("a golden case names a variant that does not exist")
+        if any(case.precision == "int8" and not self.variant[case.variant].int8 for case in self.golden):
+            raise ValueError("a golden case is for int8, and its variant has no int8 form")
 
     @property
     def planes(self) -> int:

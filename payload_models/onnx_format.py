@@ -125,7 +125,7 @@ MODEL = {
 
 # TensorProto.DataType -> octets per element; other element types are refused
 ELEMENT_SIZE = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8}
-FLOAT32, INT32, INT64, BOOL, FLOAT16, DOUBLE64 = 1, 6, 7, 9, 10, 11
+FLOAT32, UINT8, INT8, INT32, INT64, BOOL, FLOAT16, DOUBLE64 = 1, 2, 3, 6, 7, 9, 10, 11
 # which typed list holds which element types, where raw_data is not used
 TYPED_LISTS = {
     "float_data": (1,),

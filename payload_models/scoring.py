@@ -73,8 +73,10 @@ class CaseScore:
     calibrated: bool
 
 
-def score(application: Application, folder: Path, *, parameters: dict[str, float]) -> list[CaseScore]:
-    """Score every case.toml in `folder` and its sub-folders.
+def score(
+    application: Application, folder: Path, *, parameters: dict[str, float], precision: str = "float"
+) -> list[CaseScore]:
+    """Score every case.toml in `folder` and its sub-folders. precision: of the graph, float, u8 or s8.
 
     Raises CaseInvalid, ConfigError (a case.toml), SceneError, and the errors of matching and inference.
     """
@@ -82,10 +84,10 @@ def score(application: Application, folder: Path, *, parameters: dict[str, float
     if not 1 <= len(paths) <= MAX_CASES:
         raise CaseInvalid(str(folder), "no case.toml here nor one folder below")
     threshold = application.manifest.threshold(parameters)
-    return [_score(application, path, threshold) for path in paths]
+    return [_score(application, path, threshold, precision) for path in paths]
 
 
-def _score(application: Application, path: Path, threshold: float) -> CaseScore:
+def _score(application: Application, path: Path, threshold: float, precision: str) -> CaseScore:
     case = load_record(path, Case)
     truth = _truth(path.parent / case.truth, case.truth_array)
     manifest = application.manifest
@@ -96,7 +98,7 @@ def _score(application: Application, path: Path, threshold: float) -> CaseScore:
         if truth.shape != (info.height, info.width):
             raise CaseInvalid(str(path), f"truth has {truth.shape} pixels, the scene {(info.height, info.width)}")
         plan = match(manifest, info.bands, info.radiometry, info.scale, info.offset, gsd_m=info.gsd_m)
-        session = Session(application, plan.variant)
+        session = Session(application, plan.variant, manifest.variant[plan.variant].form(precision))
         row = 0
         for block in answer_rows(session, manifest, scene, plan, threshold):
             wanted = truth[row : row + len(block)]

@@ -1,22 +1,15 @@
-"""One ONNX graph ready to run on tiles (ONNX Runtime)."""
+"""The sessions of the pipeline, by the names that it uses: payload_models.runtime holds them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
-import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
-
-from flight.pipeline.inference_deadline import RunDeadline
-from flight.pipeline.inference_errors import (
+from payload_models.runtime.errors import (
     GraphRejected,
     InferenceFailed,
     InferenceTimedOut,
     ModelOutputInvalid,
     TileMismatch,
 )
+from payload_models.runtime.session import BoundTile, OnnxSession, Session
 
 __all__ = [
     "BoundTile",
@@ -28,159 +21,3 @@ __all__ = [
     "Session",
     "TileMismatch",
 ]
-
-# What computes in the processor's own memory: buffers that are bound once are read again at every run.
-HOST_MEMORY = frozenset({"CPUExecutionProvider", "XnnpackExecutionProvider", "ACLExecutionProvider"})
-
-
-class BoundTile(Protocol):
-    """A graph with its input and output bound to two buffers."""
-
-    def run(self) -> None:
-        """Read the pixels, write the scores. Raises InferenceFailed, InferenceTimedOut. Releases the GIL."""
-
-
-class Session(Protocol):
-    """What runs an application's graph on tiles."""
-
-    bands: int
-    classes: int
-    input_dtype: np.dtype[Any]
-
-    def run(self, tile: NDArray[Any]) -> NDArray[np.float32]:
-        """Scores (1, classes, H, W), checked, of one tile (1, bands, H, W)."""
-
-    def bind(self, pixels: NDArray[Any], scores: NDArray[np.float32]) -> BoundTile:
-        """Bind two buffers for good. What a bound run writes is not checked."""
-
-
-class OnnxSession:
-    """A graph `pixels` (1, bands, H, W) -> `scores` float32 (1, classes, H, W).
-
-    One thread by default, spinning off, so that inference never takes a core from the executive.
-    tile_limit_s: what one run may take, by `host_s`; both or neither.
-    """
-
-    def __init__(
-        self,
-        model: bytes,
-        *,
-        bands: int,
-        classes: int,
-        threads: int = 1,
-        arena: bool = True,
-        tile_limit_s: float | None = None,
-        host_s: Callable[[], float] | None = None,
-    ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.enable_cpu_mem_arena = arena
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.use_deterministic_compute = True
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            # ONNX Runtime's exceptions share no base below Exception
-            raise GraphRejected(_one_line(error)) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if [item.name for item in inputs] != ["pixels"] or [item.name for item in outputs] != ["scores"]:
-            raise GraphRejected("it must have the one input `pixels` and the one output `scores`")
-        declared = inputs[0].shape
-        if len(declared) != 4 or (isinstance(declared[1], int) and declared[1] != bands):
-            raise GraphRejected(f"input `pixels` is {declared}, the manifest gives {bands} bands")
-        self.bands, self.classes = bands, classes
-        self.input_dtype: np.dtype[Any] = np.dtype(np.float32)
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.log_severity_level = 4
-        self._deadline = None
-        if tile_limit_s is not None and host_s is not None:
-            self._deadline = RunDeadline(tile_limit_s, host_s, self._run_options)
-
-    @property
-    def providers(self) -> tuple[str, ...]:
-        """The execution providers in force, in order of preference."""
-        return tuple(self._session.get_providers())
-
-    def run(self, tile: NDArray[Any]) -> NDArray[np.float32]:
-        """Scores (1, classes, H, W) of one tile. Raises InferenceFailed, InferenceTimedOut, ModelOutputInvalid."""
-        (scores,) = self._timed(lambda: self._session.run(["scores"], {"pixels": tile}, self._run_options))
-        expected = (1, self.classes, *tile.shape[2:])
-        if not isinstance(scores, np.ndarray) or scores.shape != expected or scores.dtype != np.float32:
-            raise ModelOutputInvalid(f"expected float32 {expected}, got {getattr(scores, 'shape', None)}")
-        low, high = float(scores.min()), float(scores.max())
-        if not (low >= -1e-4 and high <= 1 + 1e-4):  # a NaN fails both
-            raise ModelOutputInvalid(f"scores run from {low} to {high}, outside 0 ... 1")
-        return scores
-
-    def bind(self, pixels: NDArray[Any], scores: NDArray[np.float32]) -> BoundTile:
-        """Bind a ring slot: pixels (1, bands, H, W) of `input_dtype`, scores (1, classes, H, W) float32.
-
-        Both C-contiguous, aligned, kept by what is returned, and not moved while it is used. Raises TileMismatch.
-        """
-        rows, cols = pixels.shape[2:] if pixels.ndim == 4 else (0, 0)
-        _fits("pixels", pixels, (1, self.bands, rows, cols), self.input_dtype)
-        _fits("scores", scores, (1, self.classes, rows, cols), np.dtype(np.float32))
-        if not scores.flags.writeable or np.may_share_memory(pixels, scores):
-            raise TileMismatch("scores", "writable and apart from `pixels`", "memory that is not")
-        return _OnnxTile(self, pixels, scores)
-
-    def close(self) -> None:
-        """End the watchdog's thread; the session may not be run any more."""
-        if self._deadline is not None:
-            self._deadline.close()
-
-    def _timed(self, work: Callable[[], Any]) -> Any:
-        """One run under the deadline, its errors by name."""
-        if self._deadline is not None:
-            self._deadline.begin()
-        failure: Exception | None = None
-        answer: Any = None
-        try:
-            answer = work()
-        except Exception as error:  # ONNX Runtime's exceptions share no base below Exception
-            failure = error
-        stopped_s = self._deadline.end() if self._deadline is not None else None
-        if failure is None:
-            return answer  # it may have ended just before it was told to stop
-        if stopped_s is not None and self._deadline is not None:
-            raise InferenceTimedOut(self._deadline.limit_s, stopped_s) from failure
-        raise InferenceFailed(_one_line(failure)) from failure
-
-
-class _OnnxTile:
-    """An IOBinding: made once, no array is allocated or copied per run."""
-
-    def __init__(self, session: OnnxSession, pixels: NDArray[Any], scores: NDArray[np.float32]) -> None:
-        self._owner, self._pixels, self._scores = session, pixels, scores
-        self._binding = session._session.io_binding()
-        # a device of its own gets the pixels when they are bound, so they are bound for every run
-        self._rebinds = not HOST_MEMORY.issuperset(session.providers)
-        self._bind_pixels()
-        self._binding.bind_output("scores", "cpu", 0, np.float32, scores.shape, scores.ctypes.data)
-
-    def run(self) -> None:
-        """As BoundTile.run."""
-        self._owner._timed(self._once)
-
-    def _once(self) -> None:
-        if self._rebinds:
-            self._bind_pixels()
-        self._owner._session.run_with_iobinding(self._binding, self._owner._run_options)
-
-    def _bind_pixels(self) -> None:
-        pixels = self._pixels
-        self._binding.bind_input("pixels", "cpu", 0, pixels.dtype.type, pixels.shape, pixels.ctypes.data)
-
-
-def _fits(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if array.shape != shape or array.dtype != dtype or 0 in shape:
-        raise TileMismatch(name, f"{dtype} {shape}", f"{array.dtype} {array.shape}")
-    if not (array.flags.c_contiguous and array.flags.aligned):
-        raise TileMismatch(name, "C-contiguous and aligned", "other strides or alignment")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

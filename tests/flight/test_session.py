@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from flight.pipeline.inference_deadline import RunDeadline
+from bindings.tiles import Quantisation
 from flight.pipeline.session import (
     GraphRejected,
     InferenceFailed,
@@ -18,6 +19,8 @@ from flight.pipeline.session import (
     OnnxSession,
     TileMismatch,
 )
+from payload_models.runtime.deadline import RunDeadline
+from payload_models.runtime.policy import DEFAULT_POLICY
 
 TILE = np.random.default_rng(1).random((1, 2, 16, 16), dtype=np.float32)
 
@@ -53,7 +56,8 @@ def test_scores_are_those_of_the_graph() -> None:
 
 
 def test_one_thread_and_two_give_the_same_bits() -> None:
-    one, two = (OnnxSession(graph(MEAN), bands=2, classes=1, threads=threads).run(TILE) for threads in (1, 2))
+    policies = [replace(DEFAULT_POLICY, threads=threads) for threads in (1, 2)]
+    one, two = (OnnxSession(graph(MEAN), bands=2, classes=1, policy=policy).run(TILE) for policy in policies)
     assert one.tobytes() == two.tobytes()
 
 
@@ -196,8 +200,11 @@ def slow_graph() -> bytes:
     return bytes(model.SerializeToString())
 
 
+SWIFT = replace(DEFAULT_POLICY, tile_limit_s=0.05)
+
+
 def test_a_run_that_takes_too_long_is_stopped_with_its_numbers_and_the_session_lives_on() -> None:
-    session = OnnxSession(slow_graph(), bands=2, classes=1, tile_limit_s=0.05, host_s=time.monotonic)
+    session = OnnxSession(slow_graph(), bands=2, classes=1, policy=SWIFT, host_s=time.monotonic)
     large = np.full((1, 2, 1024, 1024), 0.5, np.float32)
     scores = np.zeros((1, 1, 1024, 1024), np.float32)
     small = TILE.copy(), np.zeros((1, 1, 16, 16), np.float32)
@@ -214,7 +221,7 @@ def test_a_run_that_takes_too_long_is_stopped_with_its_numbers_and_the_session_l
 
 
 def test_an_ordinary_failure_is_not_taken_for_a_timeout() -> None:
-    session = OnnxSession(graph(MEAN), bands=2, classes=1, tile_limit_s=60.0, host_s=time.monotonic)
+    session = OnnxSession(graph(MEAN), bands=2, classes=1, host_s=time.monotonic)
     with pytest.raises(InferenceFailed):
         session.run(TILE[:, :1])
     session.close()
@@ -261,3 +268,53 @@ def test_the_watchdog_reads_the_clock_that_it_is_given() -> None:
 def test_a_limit_that_is_none_is_refused(limit_s: float) -> None:
     with pytest.raises(ValueError, match="positive"):
         RunDeadline(limit_s, time.monotonic, Stopped())
+
+
+# --- graphs of octets, fixed shapes
+
+
+def octets_graph() -> bytes:
+    """Two planes of octets to their mean, in 1/256."""
+    nodes = [
+        helper.make_node("DequantizeLinear", ["pixels", "k"], ["f"]),
+        helper.make_node("ReduceMean", ["f"], ["scores"], axes=[1], keepdims=1),
+    ]
+    model = onnx.load_from_string(graph(nodes))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1 / 256), "k"))
+    return bytes(model.SerializeToString())
+
+
+def test_a_graph_of_octets_takes_octets() -> None:
+    session = OnnxSession(octets_graph(), bands=2, classes=1, quantisation=Quantisation(1 / 255, 0))
+    assert session.input_dtype == np.uint8 and session.quantisation == Quantisation(1 / 255, 0)
+    pixels, scores = (TILE * 255).astype(np.uint8), np.zeros((1, 1, 16, 16), np.float32)
+    session.bind(pixels, scores).run()
+    np.testing.assert_array_equal(scores[0, 0], pixels[0].astype(np.float32).mean(0) / 256)
+    with pytest.raises(TileMismatch):
+        session.bind(TILE.copy(), scores)
+
+
+@pytest.mark.parametrize(
+    ("octets", "quantisation"), [(octets_graph(), None), (graph(MEAN), Quantisation(0.1, 0))], ids=["none", "needless"]
+)
+def test_input_type_and_quantisation_belong_together(octets: bytes, quantisation: Quantisation | None) -> None:
+    with pytest.raises(GraphRejected, match="quantisation"):
+        OnnxSession(octets, bands=2, classes=1, quantisation=quantisation)
+
+
+def test_a_session_of_fixed_tiles_takes_no_other() -> None:
+    session = OnnxSession(graph(MEAN), bands=2, classes=1, side=16)
+    np.testing.assert_allclose(session.run(TILE), TILE.mean(axis=1, keepdims=True), rtol=1e-6)
+    with pytest.raises(InferenceFailed):
+        session.run(TILE[:, :, :8, :8].copy())
+    with pytest.raises(TileMismatch):
+        session.bind(TILE[:, :, :8, :8].copy(), np.zeros((1, 1, 8, 8), np.float32))
+
+
+def test_a_graph_made_for_other_tiles_is_refused() -> None:
+    model = onnx.load_from_string(graph(MEAN))
+    for axis in (2, 3):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = 8
+    with pytest.raises(GraphRejected, match="tiles are"):
+        OnnxSession(bytes(model.SerializeToString()), bands=2, classes=1, side=16)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from flight.pipeline.errors import PipelineError
+from collections.abc import Sequence
+
+from payload_models.errors import ModelError
 
 
-class InferenceError(PipelineError):
+class InferenceError(ModelError):
     """Base of every error of loading and running a graph."""
 
     code = "inference_error"
@@ -59,3 +61,49 @@ class TileMismatch(InferenceError, ValueError):
     def __init__(self, name: str, expected: str, found: str) -> None:
         super().__init__(f"`{name}` must be {expected}, got {found}")
         self.name, self.expected, self.found = name, expected, found
+
+
+class ProviderMissing(InferenceError, LookupError):
+    """A configured execution provider that this build of ONNX Runtime does not have, or could not start."""
+
+    code = "provider_missing"
+    exit_status = 2
+
+    def __init__(self, provider: str, have: Sequence[str], reason: str) -> None:
+        super().__init__(f"execution provider `{provider}` is configured: {reason}; here: {', '.join(have) or 'none'}")
+        self.provider, self.have, self.reason = provider, tuple(have), reason
+
+    def __str__(self) -> str:  # LookupError's kin would show the repr
+        return str(self.args[0])
+
+
+class RuntimeUnusable(InferenceError, ImportError):
+    """ONNX Runtime cannot be imported here: it is missing, broken, or made for another processor."""
+
+    code = "runtime_unusable"
+    exit_status = 2
+
+    def __init__(self, reason: str, advice: str) -> None:
+        super().__init__(f"{reason}; {advice}")
+        self.reason, self.advice = reason, advice
+
+
+class MemoryExceeded(InferenceError, MemoryError):
+    """A graph is estimated to need more memory for a tile than the policy allows."""
+
+    code = "memory_exceeded"
+
+    def __init__(self, needed_mb: float, limit_mb: float) -> None:
+        super().__init__(f"the graph needs about {needed_mb:.0f} MB for a tile, {limit_mb:.0f} MB are allowed")
+        self.needed_mb, self.limit_mb = needed_mb, limit_mb
+
+
+class CommissioningInvalid(InferenceError, ValueError):
+    """What commissioning recorded cannot be read, or is not what its seal says."""
+
+    code = "commissioning_invalid"
+    exit_status = 2
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason

@@ -1,0 +1,1 @@
+"""Running graphs: session policy, execution providers, sessions, optimised models, commissioning."""
