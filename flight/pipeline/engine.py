@@ -25,9 +25,9 @@ from flight.pipeline.engine_session import RunningSession, bind_tile, input_of
 from flight.pipeline.errors import PipelineError
 from flight.pipeline.flow import ONE_CORE, Flow, Governor
 from flight.pipeline.flow_runner import GraphThread, Slot
-from flight.pipeline.inference_errors import ModelOutputInvalid
 from flight.pipeline.lines import LineSource
 from flight.pipeline.ring import pages_for
+from payload_models.runtime.errors import ModelOutputInvalid
 
 __all__ = ["NO_ANSWER", "Engine", "EngineClosed", "EngineSetup", "Flow", "Progress", "Step"]
 

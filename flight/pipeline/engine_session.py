@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bindings.tiles import Quantisation
-from flight.pipeline.inference_errors import ModelOutputInvalid
+from payload_models.runtime.errors import ModelOutputInvalid
 
 if TYPE_CHECKING:
     from flight.pipeline.session import BoundTile

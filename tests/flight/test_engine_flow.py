@@ -21,8 +21,8 @@ from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.engine import NO_ANSWER, Engine, EngineClosed, EngineSetup, Step
 from flight.pipeline.flow import Flow, FlowMode
 from flight.pipeline.flow_runner import THREAD_NAME
-from flight.pipeline.inference_errors import InferenceFailed, ModelOutputInvalid
 from flight.pipeline.ring import RingUnavailable
+from payload_models.runtime.errors import InferenceFailed, ModelOutputInvalid
 from tests.flight.test_engine import ArraySource, class_map, fly, setup_of
 
 SERIAL = Flow(mode=FlowMode.SERIAL)

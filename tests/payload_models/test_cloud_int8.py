@@ -32,7 +32,7 @@ def session(precision: str) -> OnnxSession:
 NUMBERS = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32}
 
 
-def constant(tensor: dict[str, Any]) -> np.ndarray:
+def constant(tensor: dict[str, Any]) -> Any:
     return np.frombuffer(tensor["raw_data"], NUMBERS[tensor["data_type"]]).reshape(tensor.get("dims", []))
 
 
