@@ -158,8 +158,8 @@ def quantised(octets: bytes, crops: np.ndarray, *, signed: bool) -> bytes:
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="swath")
     made.ir_version = IR
     checker.check_model(made, full_check=True)
-    octets: bytes = made.SerializeToString(deterministic=True)
-    return octets
+    written: bytes = made.SerializeToString(deterministic=True)
+    return written
 
 
 def main() -> None:
