@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,12 @@ from bindings.faults import GeometryRefused, OrderMismatch, StateRefused
 from bindings.ffi import check, ffi, lib, view
 
 CLASSES_MAX: Final = int(lib.SW_CLASSES_MAX)
+TILE_MAX: Final = int(lib.SW_STITCH_TILE_MAX)
 
 # magic, version, width, tile, overlap, margin, classes, threshold, next row, next column, confidence, pixels
 _STATE: Final = struct.Struct("<4sIqiiiifqqqq")
 _MAGIC: Final = b"SWst"
+_FLOAT32, _UINT8 = np.dtype(np.float32), np.dtype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Stitcher:
     def __init__(self, grid: TileGrid, classes: int, threshold: float) -> None:
         if not 1 <= classes <= CLASSES_MAX:
             raise GeometryRefused(f"classes are 1 to {CLASSES_MAX}, got {classes}")
+        if grid.tile > TILE_MAX:
+            raise GeometryRefused(f"a tile's side is 1 to {TILE_MAX} pixels, got {grid.tile}")
         if not math.isfinite(threshold):
             raise GeometryRefused(f"threshold {threshold} is not finite")
         self.grid, self.classes = grid, classes
@@ -98,14 +102,20 @@ class Stitcher:
         self._finished = False
         self._right = np.zeros((classes, grid.core, grid.seam), np.float32)
         self._below = np.zeros((classes, grid.seam, grid.width), np.float32)
-        self._scratch = np.empty(classes * grid.tile, np.float32)
         self._confidence = ffi.new("int64_t *", 0)
+        self._columns, self._stride, self._core = grid.columns, grid.stride, grid.core
+        self._shape = (classes, grid.tile, grid.tile)
+        # what every tile asks for, as C sees it
         self._c_grid = ffi.new("sw_grid *", (grid.width, grid.tile, grid.overlap, grid.margin, classes, self.threshold))
-        self._columns = grid.columns
+        self._place = ffi.new("sw_place *", {"tile_cols": self._columns})
+        self._ramp = ffi.new("float[]", grid.seam)
+        lib.sw_stitch_ramp(self._ramp, grid.seam)
+        self._seams = self._ramp, _floats(self._right), _floats(self._below)
+        self._put = lib.sw_stitch_put
 
     @property
     def confidence_total(self) -> float:
-        """Sum over the final pixels of |p - 0.5| * 2 (one class) or best minus second best score."""
+        """Sum over the final pixels of |p - 0.5| * 2 (one class) or best minus second best score, to 1/65536 each."""
         return float(self._confidence[0]) / int(lib.SW_CONFIDENCE_ONE)
 
     def put(
@@ -127,44 +137,47 @@ class Stitcher:
         row every row of grid.final_rows(tile_row) is complete. Raises OrderMismatch for another tile
         than the next, BufferMismatch, GeometryRefused. Releases the GIL.
         """
-        grid, side = self.grid, self.grid.tile
+        grid = self.grid
         if self._finished or (tile_row, tile_col) != self.next_tile:
             expected = "none" if self._finished else str(self.next_tile)
             raise OrderMismatch(f"tile {(tile_row, tile_col)} is out of turn, expected: {expected}")
         if last_row and grid.rows_of(scene_rows) != tile_row + 1:
             raise GeometryRefused(f"tile row {tile_row} is not the last of a scene of {scene_rows} rows")
-        first, end = grid.final_rows(tile_row, scene_rows if last_row else None)
-        scores = view("probabilities", probabilities, np.float32, 3, shape=(self.classes, side, side))
-        labels = view("out", out, np.uint8, 2, writable=True, contiguous=False)
-        if out.shape[1] != grid.width or not out_first_row <= first < end <= out_first_row + out.shape[0]:
+        first = tile_row * self._stride
+        end = scene_rows if last_row else first + self._stride
+        scores, labels, stride = self._scores(probabilities), self._labels(out), max(out.strides[0], 0)
+        rows, width = out.shape
+        if width != grid.width or not out_first_row <= first < end <= out_first_row + rows:
             raise GeometryRefused(
                 f"rows {first} to {end - 1} of {grid.width} columns do not fit out: "
-                f"{out.shape[0]} x {out.shape[1]} from row {out_first_row}"
+                f"{rows} x {width} from row {out_first_row}"
             )
-        stride = max(out.strides[0], 0)
-        place = ffi.new(
-            "sw_place *",
-            (tile_col, self._columns, end - first if last_row else grid.core, tile_row == 0, last_row),
-        )
-        check(
-            lib.sw_stitch_put(
-                ffi.cast("float *", scores),
-                self._c_grid,
-                place,
-                _floats(self._right),
-                _floats(self._below),
-                _floats(self._scratch),
-                ffi.cast("uint8_t *", labels) + (first - out_first_row) * stride,
-                stride,
-                self._confidence,
-            )
-        )
+        place = self._place
+        place.tile_col, place.rows = tile_col, end - first if last_row else self._core
+        place.first_row, place.last_row = tile_row == 0, last_row
+        above_first = (first - out_first_row) * stride
+        check(self._put(scores, self._c_grid, place, *self._seams, labels + above_first, stride, self._confidence))
         if tile_col + 1 < self._columns:
             self.next_tile = (tile_row, tile_col + 1)
             return
         self.next_tile = (tile_row + 1, 0)
         self.final_pixels += (end - first) * grid.width
         self._finished = last_row
+
+    def _scores(self, array: NDArray[np.float32]) -> Any:
+        """What view() would give; the usual array is recognised in a quarter of its time."""
+        if type(array) is np.ndarray and array.dtype is _FLOAT32 and array.shape == self._shape:
+            flags = array.flags
+            if flags.c_contiguous and flags.aligned:
+                return ffi.from_buffer("float *", array)
+        return ffi.cast("float *", view("probabilities", array, np.float32, 3, shape=self._shape))
+
+    def _labels(self, array: NDArray[np.uint8]) -> Any:
+        if type(array) is np.ndarray and array.dtype is _UINT8 and array.ndim == 2:
+            flags = array.flags
+            if flags.c_contiguous and flags.writeable:
+                return ffi.from_buffer("uint8_t *", array)
+        return ffi.cast("uint8_t *", view("out", array, np.uint8, 2, writable=True, contiguous=False))
 
     def state(self) -> bytes:
         """All that restore() needs to go on at the next tile; equal state, equal octets."""

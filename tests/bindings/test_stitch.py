@@ -133,8 +133,73 @@ def test_long_rows_keep_ties_infinities_and_what_is_not_a_number_in_their_place(
     ranked = np.sort(known, axis=0)
     with np.errstate(invalid="ignore"):
         distance = np.nan_to_num(ranked[-1] - ranked[-2], nan=0.0, posinf=1.0)
-    units = np.floor(np.clip(distance, 0, 1) * np.float32(65536) + np.float32(0.5))
+    units = np.rint(np.clip(distance, 0, 1) * np.float32(65536))
     assert stitcher.confidence_total == units.sum(dtype=np.float64) / 65536
+
+
+def blend(before: NDArray[np.float32], after: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    return before + (after - before) * weight
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    grid=st.builds(
+        lambda width, core, seam, margin: TileGrid(width, core + 2 * margin, min(seam, core // 2) + 2 * margin, margin),
+        width=st.integers(30, 150),
+        core=st.integers(40, 90),
+        seam=st.integers(0, 40),
+        margin=st.integers(0, 4),
+    ),
+    classes=st.integers(1, 5),
+    kind=st.sampled_from(["plain", "few levels", "signed", "wild"]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_two_rows_of_wide_tiles_give_the_bits_of_the_blend_written_out(
+    grid: TileGrid, classes: int, kind: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = grid.stride + max(grid.seam, 1)
+    levels = np.array([0, -0.0, 0.25, 0.5, 1, 1e-45, 1e-40], np.float32)
+    if kind == "wild":
+        levels = np.array([0, -0.0, 0.5, 1, 2, -3, 5, 1e38, -1e38, np.nan, np.inf, -np.inf], np.float32)
+    tiles = {}
+    for at in tiles_of(grid, rows):
+        shape = (classes, grid.tile, grid.tile)
+        tiles[at] = rng.random(shape, np.float32) if kind == "plain" else rng.choice(levels, shape)
+        if kind == "signed":
+            tiles[at] = rng.normal(size=shape).astype(np.float32)
+    stitcher = Stitcher(grid, classes, 0.5)
+    out = fly(stitcher, tiles, rows)
+
+    ramp = ((2 * np.arange(grid.seam) + 1).astype(np.float32) / np.float32(2 * grid.seam or 1)).astype(np.float32)
+    seam, core, m = grid.seam, grid.core, grid.margin
+    total = np.zeros((classes, rows, grid.width), np.float32)
+    with np.errstate(all="ignore"):
+        for r in range(grid.rows_of(rows)):
+            line = np.zeros((classes, core, grid.width + core), np.float32)
+            for c in range(grid.columns):
+                inner, x = tiles[r, c][:, m : m + core, m : m + core], c * grid.stride
+                if c:
+                    line[:, :, x : x + seam] = blend(line[:, :, x : x + seam], inner[:, :, :seam], ramp)
+                line[:, :, x + (seam if c else 0) : x + core] = inner[:, :, seam if c else 0 :]
+            y, line = r * grid.stride, line[:, :, : grid.width]
+            if r:
+                shared = min(seam, rows - y)
+                total[:, y : y + shared] = blend(total[:, y : y + shared], line[:, :shared], ramp[:shared, None])
+                total[:, y + seam :] = line[:, seam : rows - y]
+            else:
+                total[:, :core] = line[:, : min(core, rows)]
+        if classes == 1:
+            expected: NDArray[Any] = total[0] >= np.float32(0.5)
+            distance = np.abs(total[0] - np.float32(0.5)) * np.float32(2)
+        else:
+            known = np.where(np.isnan(total), np.float32(-np.inf), total)
+            expected = known.argmax(axis=0)
+            ranked = np.sort(known, axis=0)
+            distance = ranked[-1] - ranked[-2]
+    np.testing.assert_array_equal(out, expected)
+    distance = np.clip(np.nan_to_num(distance, nan=0.0, posinf=1.0), 0, 1)
+    assert stitcher.confidence_total == np.rint(distance * np.float32(65536)).sum(dtype=np.float64) / 65536
 
 
 @settings(max_examples=60, deadline=None)

@@ -160,7 +160,8 @@ static void test_stitch(void)
         const int64_t down = height > seam ? (height - seam + stride - 1) / stride : 1;
         const sw_grid grid = {width, side, seam + 2 * margin, margin, classes, 0.5f};
         const size_t plane = (size_t)side * (size_t)side, c = (size_t)classes;
-        float *scores = octets(c * plane * sizeof *scores), *scratch = octets(3 * (size_t)side * sizeof *scratch);
+        float *scores = octets(c * plane * sizeof *scores), *ramp = octets((size_t)seam * sizeof *ramp);
+        sw_stitch_ramp(ramp, seam);
         float *right = octets(c * (size_t)core * (size_t)seam * sizeof *right);
         float *below = octets(c * (size_t)seam * (size_t)width * sizeof *below);
         uint8_t *labels = octets((size_t)width * (size_t)height);
@@ -174,7 +175,7 @@ static void test_stitch(void)
             for (int64_t x = 0; x < across; x++) {
                 const int64_t top = r * stride, last = r == down - 1;
                 const sw_place place = {x, across, last ? height - top : core, r == 0, (int32_t)last};
-                REQUIRE(sw_stitch_put(scores, &grid, &place, right, below, scratch, labels + top * width, width,
+                REQUIRE(sw_stitch_put(scores, &grid, &place, ramp, right, below, labels + top * width, width,
                                       &confidence) == SW_OK);
             }
         for (int32_t i = 0; i < width * height; i++)
@@ -182,13 +183,13 @@ static void test_stitch(void)
         if (turn % 10)
             REQUIRE(confidence == (int64_t)width * height * (SW_CONFIDENCE_ONE / 2));
         sw_place wrong = {across, across, core, 1, 0};
-        REQUIRE(sw_stitch_put(scores, &grid, &wrong, right, below, scratch, labels, width, &confidence)
+        REQUIRE(sw_stitch_put(scores, &grid, &wrong, ramp, right, below, labels, width, &confidence)
                 == SW_E_ARGUMENT);
         wrong = (sw_place){0, across, core + 1, 1, 1};
-        REQUIRE(sw_stitch_put(scores, &grid, &wrong, right, below, scratch, labels, width, &confidence)
+        REQUIRE(sw_stitch_put(scores, &grid, &wrong, ramp, right, below, labels, width, &confidence)
                 == SW_E_ARGUMENT);
         free(scores);
-        free(scratch);
+        free(ramp);
         free(right);
         free(below);
         free(labels);
