@@ -53,6 +53,16 @@ def test_a_check_goes_on_where_it_was_left(data: bytes, at: int) -> None:
     assert crc16_ccitt(data[at:], crc16_ccitt(data[:at])) == crc16_ccitt(data)
 
 
+@given(st.integers(0, 40), st.integers(0, 11_000), st.integers(0, 2**32 - 1))
+def test_the_check_of_long_data_is_that_of_its_octets_in_turn(at: int, count: int, value: int) -> None:
+    """Long data is taken in lanes side by side, short data octet by octet."""
+    data = (np.arange(at + count, dtype=np.uint64) * np.uint64(2654435761) >> np.uint64(7)).astype(np.uint8)[at:]
+    expected = value
+    for first in range(0, count, 7):
+        expected = crc32c(data[first : first + 7], expected)
+    assert crc32c(data, value) == expected
+
+
 def test_any_contiguous_buffer_will_do_and_no_other() -> None:
     data = np.arange(64, dtype=np.uint16)
     octets = data.tobytes()
