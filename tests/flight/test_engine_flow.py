@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bindings.stitch import TileGrid
 from bindings.tiles import Normalisation
 from flight.pipeline.area import PixelArea
 from flight.pipeline.checkpoint import Checkpoint
@@ -354,9 +354,12 @@ def test_a_strip_that_comes_line_by_line_waits_and_goes_on(tmp_path: Path) -> No
     assert engine.progress.rows_final == 60
 
 
-def test_no_memory_for_the_buffers_is_an_error_of_its_own() -> None:
-    scene = np.zeros((4, 4, 2), np.uint8)
-    huge = replace(three_classes(scene, 16, 0, 0), grid=TileGrid(4, 1 << 21, 0, 0))
-    with pytest.raises(RingUnavailable) as refused:
-        Engine(huge, ArraySource(scene, 9), Classes(), lambda *_: None, lambda: 0.0)
+def test_no_memory_for_the_buffers_is_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    scene = np.zeros((40, 40, 2), np.uint8)
+    monkeypatch.setattr(mmap, "mmap", refuse)
+    with pytest.raises(RingUnavailable, match="Cannot allocate memory") as refused:
+        Engine(three_classes(scene, 16, 0, 0), ArraySource(scene, 9), Classes(), lambda *_: None, lambda: 0.0)
     assert refused.value.code == "ring_unavailable" and isinstance(refused.value, MemoryError)
