@@ -6,15 +6,12 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from hal.clock import SystemClock
 from hal.command_line import CommandResult, Subcommands
+from payload_models import bench_command
 from payload_models.golden import check_golden
 from payload_models.graph_guard import check_application
-from payload_models.loader import Application, applications, load_application
-from payload_models.measuring import Measurement, measure
+from payload_models.loader import applications, load_application
 from payload_models.scoring import CaseScore, score
-
-MAX_RUNS = 100_000
 
 
 def register(commands: Subcommands) -> None:
@@ -28,21 +25,14 @@ def register(commands: Subcommands) -> None:
     scoring = verbs.add_parser("score", help="compare an application with a truth")
     scoring.set_defaults(run=_score)
     bench = verbs.add_parser("bench", help="time per tile and memory on this board")
-    bench.set_defaults(run=_bench)
+    bench.set_defaults(run=bench_command.bench)
     for verb in (check, scoring, bench):
         verb.add_argument("application", metavar="APP", help="a name, or the folder of an application")
     scoring.add_argument("cases", type=Path, metavar="CASES", help="folder with case.toml, or of folders with one")
     scoring.add_argument("--precision", choices=("float", "u8", "s8"), default="float", help="which form of the graph")
-    bench.add_argument("--runs", type=_runs, default=30, metavar="N", help="tiles to run per variant (default 30)")
+    bench_command.add_arguments(bench)
     for verb in (listing, check, scoring, bench):
         verb.add_argument("--json", action="store_true", help="print one JSON object")
-
-
-def _runs(text: str) -> int:
-    runs = int(text)
-    if not 1 <= runs <= MAX_RUNS:
-        raise argparse.ArgumentTypeError(f"1 to {MAX_RUNS}")
-    return runs
 
 
 def _list(_: argparse.Namespace) -> CommandResult:
@@ -128,23 +118,3 @@ def _plain(entry: CaseScore) -> dict[str, object]:
         "unanswered": entry.unanswered,
         "calibrated": entry.calibrated,
     }
-
-
-def _bench(arguments: argparse.Namespace) -> CommandResult:
-    application = load_application(arguments.application, check_graphs=True)
-    found = _measure_all(application, arguments.runs)
-    lines = [f"{'model':<24} {'tile':>5} {'median':>9} {'10..90 %':>17} {'Mpixel/s':>9} {'peak RSS':>9}"]
-    for entry in found:
-        spread = f"{entry.p10_ms:.2f}..{entry.p90_ms:.2f}"
-        lines.append(
-            f"{entry.model:<24} {entry.tile:>5} {entry.median_ms:>6.2f} ms {spread:>14} ms "
-            f"{entry.megapixels_per_s:>9.2f} {entry.peak_rss_mb:>6.0f} MB"
-        )
-    return CommandResult({"application": application.name, "variants": [asdict(e) for e in found]}, "\n".join(lines))
-
-
-def _measure_all(application: Application, runs: int) -> list[Measurement]:
-    clock = SystemClock()
-    return [
-        measure(application, variant, clock.host_s, runs=runs) for variant in range(len(application.manifest.variant))
-    ]

@@ -121,6 +121,16 @@ class FormMissing(ModelError, LookupError):
         self.model, self.precision, self.known = model, precision, tuple(known)
 
 
+class FrameIncomplete(ModelError, ValueError):
+    """A frame has a width and a rate of lines."""
+
+    code = "frame_incomplete"
+    exit_status = 2
+
+    def __init__(self) -> None:
+        super().__init__("--frame and --lines-per-second belong together")
+
+
 class GoldenFailed(ModelError, ValueError):
     """A golden case does not come out as recorded."""
 

@@ -36,7 +36,7 @@ def check_graph(octets: bytes, spec: GraphSpec, limits: GraphLimits | None = Non
     return check_graphs([(octets, spec)], limits)[0]
 
 
-def check_application(application: Application) -> tuple[GraphFacts, ...]:
+def check_application(application: Application, limits: GraphLimits | None = None) -> tuple[GraphFacts, ...]:
     """Check every graph of an application in one child process: variant by variant, each with all its forms.
 
     Raises GraphRefused, HashMismatch.
@@ -50,7 +50,7 @@ def check_application(application: Application) -> tuple[GraphFacts, ...]:
         for index, variant in enumerate(manifest.variant)
         for form, kind in enumerate(entry.precision for entry in variant.forms)
     ]
-    return check_graphs(graphs)
+    return check_graphs(graphs, limits)
 
 
 def check_graphs(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from payload_models.errors import ApplicationUnknown, HashMismatch, ModelFileUnreadable
 from payload_models.graph_guard import check_application
+from payload_models.graph_rules import GraphLimits
 from payload_models.manifest import Manifest, Variant, load_manifest
 
 MANIFEST_NAME = "manifest.toml"
@@ -61,10 +62,13 @@ def applications() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(ROOT.glob(f"*/{MANIFEST_NAME}"))}
 
 
-def load_application(name_or_folder: str | Path, *, check_graphs: bool) -> Application:
+def load_application(
+    name_or_folder: str | Path, *, check_graphs: bool, limits: GraphLimits | None = None
+) -> Application:
     """An application by name, or by the path of its folder.
 
-    With `check_graphs` every graph passes the graph guard (a limited child process) first.
+    With `check_graphs` every graph passes the graph guard (a limited child process) first. limits: None takes the
+    guard's own.
     Raises ApplicationUnknown, ConfigError (manifest), ModelFileUnreadable, HashMismatch, GraphRefused.
     """
     known = applications()
@@ -73,5 +77,5 @@ def load_application(name_or_folder: str | Path, *, check_graphs: bool) -> Appli
         raise ApplicationUnknown(str(name_or_folder), sorted(known))
     application = Application(load_manifest(folder / MANIFEST_NAME), folder)
     if check_graphs:
-        check_application(application)
+        check_application(application, limits)
     return application

@@ -88,14 +88,14 @@ class RuntimeUnusable(InferenceError, ImportError):
         self.reason, self.advice = reason, advice
 
 
-class MemoryExceeded(InferenceError, MemoryError):
-    """A graph is estimated to need more memory for a tile than the policy allows."""
+class BenchDied(InferenceError, ChildProcessError):
+    """The process that measured a graph ended without an answer."""
 
-    code = "memory_exceeded"
+    code = "bench_died"
 
-    def __init__(self, needed_mb: float, limit_mb: float) -> None:
-        super().__init__(f"the graph needs about {needed_mb:.0f} MB for a tile, {limit_mb:.0f} MB are allowed")
-        self.needed_mb, self.limit_mb = needed_mb, limit_mb
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"{model}: the measuring process {reason}")
+        self.model, self.reason = model, reason
 
 
 class CommissioningInvalid(InferenceError, ValueError):

@@ -15,8 +15,13 @@ from bindings.errors import SwathError
 from hal.command_line import CommandResult
 from hal.toml_records import ConfigError
 from payload_models.commands import register
-from payload_models.errors import ApplicationUnknown, CaseInvalid, GraphRefused, HashMismatch
+from payload_models.errors import ApplicationUnknown, CaseInvalid, FrameIncomplete, GraphRefused, HashMismatch
 from payload_models.loader import load_application
+from payload_models.measuring import measure
+from payload_models.runtime.commissioning import read_record
+from payload_models.runtime.errors import BenchDied, ProviderMissing, RuntimeUnusable
+from payload_models.runtime.opening import Commissioned, open_session
+from payload_models.runtime.policy import DEFAULT_POLICY
 from payload_models.scoring import Confusion, score
 from tests.payload_models.folders import copy_of, edit, exchange_graph
 from tests.shared_data import SHARED_DATA, needs_shared_data
@@ -92,12 +97,72 @@ def test_check_of_a_damaged_application_says_what_is_wrong(
     assert len(str(caught.value).splitlines()) <= 3
 
 
-def test_bench_gives_median_spread_and_memory_for_every_variant() -> None:
-    result = models("bench", "water", "--runs", "3", "--json")
-    assert len(result.data["variants"]) == 5
+def test_bench_gives_median_spread_and_memory_for_every_graph() -> None:
+    result = models("bench", "cloud", "--runs", "2", "--json")
+    assert [entry["precision"] for entry in result.data["variants"]] == ["float", "u8", "s8"]
     for entry in result.data["variants"]:
         assert 0 < entry["fastest_ms"] <= entry["p10_ms"] <= entry["median_ms"] <= entry["p90_ms"]
-        assert entry["peak_rss_mb"] > 10
+        assert entry["peak_rss_mb"] > 10 and entry["added_rss_mb"] >= 0 and entry["load_ms"] > 0
+        assert (entry["providers"], entry["fits"], entry["utilisation"]) == (("CPUExecutionProvider",), None, None)
+    assert result.data["variants"][0]["over_float"] == 1
+    (choice,) = result.data["choice"]
+    assert choice["precision"] in ("float", "u8", "s8") and choice["precision"] not in choice["refused"]
+    assert result.data["policy"]["providers"] == ("cpu",) and result.data["commissioned"] is None
+
+
+def test_bench_tells_whether_the_board_keeps_up_with_a_sensor(tmp_path: Path) -> None:
+    (tmp_path / "inference.toml").write_text('target = "pi"\n')
+    frame = ("--frame", "512", "--inference", str(tmp_path / "inference.toml"), "--runs", "1", "--json")
+    for line_rate, fits in (("0.01", True), ("900000", False)):
+        result = models("bench", "cloud", "--lines-per-second", line_rate, *frame)
+        assert {entry["fits"] for entry in result.data["variants"]} == {fits}
+        assert ("FALLS BEHIND" in result.text) is not fits
+        assert result.data["policy"]["target"] == "pi"
+
+
+def test_a_frame_needs_both_its_numbers() -> None:
+    with pytest.raises(FrameIncomplete) as refused:
+        models("bench", "cloud", "--frame", "512")
+    assert refused.value.exit_status == 2
+
+
+def test_bench_with_a_provider_that_is_not_here_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "inference.toml").write_text('providers = ["acl", "cpu"]\n')
+    with pytest.raises(ProviderMissing) as missing:
+        models("bench", "cloud", "--inference", str(tmp_path / "inference.toml"))
+    assert (missing.value.provider, missing.value.exit_status) == ("acl", 2)
+
+
+def test_bench_refuses_a_graph_that_needs_more_memory_than_the_policy_allows(tmp_path: Path) -> None:
+    (tmp_path / "inference.toml").write_text("memory_mb = 16\n")
+    with pytest.raises(GraphRefused) as refused:
+        models("bench", "cloud", "--inference", str(tmp_path / "inference.toml"))
+    assert refused.value.reason == "peak_memory"
+
+
+def test_bench_commissions_what_a_run_then_opens(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    (tmp_path / "key").chmod(0o600)
+    arguments = ("--runs", "1", "--commission", str(tmp_path / "made"), "--key", str(tmp_path / "key"), "--json")
+    result = models("bench", "cloud", *arguments)
+    made = result.data["commissioned"]
+    assert made["sealed"] == "hmac-sha256" and Path(made["record"]).is_file()
+    assert made["variants"][0]["prepared"] == ["cpu"] and made["variants"][0]["load_prepared_ms"] > 0
+    record = read_record(tmp_path / "made", "cloud", bytes(range(32)))
+    assert record is not None and record.variants[0].precision == result.data["choice"][0]["precision"]
+    cloud = load_application("cloud", check_graphs=False)
+    opened = open_session(cloud, 0, DEFAULT_POLICY, Commissioned(tmp_path / "made", (record,)))
+    assert (opened.optimised, opened.fallbacks, opened.form.precision) == (True, (), record.variants[0].precision)
+
+
+def test_a_measuring_process_that_dies_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime" / "__init__.py").write_text("import os\nos.abort()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(BenchDied, match="SIGABRT"):
+        measure(load_application("water", check_graphs=False), 0, DEFAULT_POLICY, runs=1)
+    with pytest.raises(RuntimeUnusable, match="SIGABRT"):
+        models("bench", "water")
 
 
 def case(folder: Path, truth: np.ndarray, text: str = "") -> Path:
