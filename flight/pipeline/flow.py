@@ -13,9 +13,9 @@ from typing import Final
 HANDOVER_S: Final = 60e-6  # what a tile costs more that goes to another thread and comes back
 WORTH_SHARE: Final = 0.003  # of a tile's time: less cannot be told from chance
 BLOCK_TILES: Final = 16  # judged together
-PATIENCE_TILES: Final = 64  # that a form which just won against the other is kept for
-RETRY_TILES: Final = 128  # after which the form that lost is tried again; doubled every time that it loses
-RETRY_TILES_MAX: Final = 2048
+TRIAL_TILES: Final = 128  # after which the other form is tried for a block; doubled every time that it loses
+TRIAL_TILES_MAX: Final = 2048
+UPSET: Final = 1.25  # times slower than before: what was learnt may not hold any more
 
 
 class FlowMode(IntEnum):
@@ -45,64 +45,74 @@ ONE_CORE: Final = Flow()
 class Governor:
     """Chooses the form for the next tile from the times of those before. Only tiles that ran the graph are told.
 
-    It begins overlapped where there are cores for it. A block of tiles that took longer than their stages would take in
-    a row is followed by a block in a row, and what was faster goes on.
+    It begins overlapped where there are cores for it, unless the stages are too short. Now and then the other form is
+    tried for one block of tiles, and what was faster goes on: whether a core is free is seen in no other way.
     """
 
     def __init__(self, flow: Flow) -> None:
-        automatic = flow.mode == FlowMode.AUTO and flow.cores >= 2 and flow.slots >= 2
-        self.may_overlap = automatic or flow.mode == FlowMode.OVERLAPPED
+        self._automatic = flow.mode == FlowMode.AUTO and flow.cores >= 2 and flow.slots >= 2
+        self.may_overlap = self._automatic or flow.mode == FlowMode.OVERLAPPED
         self.overlapped = self.may_overlap
-        self._automatic = automatic
-        self._run_s = float("inf")  # the shortest run of the graph
-        self._serial_s: float | None = None  # wall time of a tile in the last block of each form
-        self._overlapped_s = 0.0
-        self._block_began_s: float | None = None
-        self._block_tiles = 0
-        self._block_beside_s = 0.0
-        self._since_change = 0
-        self._patience_tiles = 0
-        self._retry_tiles = RETRY_TILES
+        self._block = _Block()
+        self._tile_s = {False: 0.0, True: 0.0}  # wall time of a tile in the last block of each form; 0: not known
+        self._usual_s = 0.0  # wall time of a tile since the form was chosen; 0: not known
+        self._trial = False  # whether this block decides
+        self._tiles = 0  # since the last trial
+        self._trial_tiles = TRIAL_TILES
 
     def tile(self, now_s: float, beside_s: float, run_s: float) -> None:
         """One tile has passed all stages at `now_s`, after so long in the graph and so long in the stages beside it."""
         if not self._automatic:
             return
-        self._run_s = min(self._run_s, run_s)
-        self._since_change += 1
-        if self._block_began_s is None:
-            self._block_began_s, self._block_tiles, self._block_beside_s = now_s, 0, 0.0
+        self._tiles += 1
+        block = self._block
+        if block.began_s is None:
+            block.began_s = now_s  # the tile that opens a block may have waited for the change of form
             return
-        self._block_tiles += 1
-        self._block_beside_s += beside_s
-        if self._block_tiles >= BLOCK_TILES:
-            self._judge((now_s - self._block_began_s) / self._block_tiles, self._block_beside_s / self._block_tiles)
-            self._block_began_s, self._block_tiles, self._block_beside_s = now_s, 0, 0.0
+        block.tiles += 1
+        block.beside_s += beside_s
+        block.run_s += run_s
+        if block.tiles == BLOCK_TILES:
+            self._block = _Block(now_s)
+            self._judge((now_s - block.began_s) / BLOCK_TILES, block.beside_s / BLOCK_TILES, block.run_s / BLOCK_TILES)
 
     def interrupted(self) -> None:
         """Something else took time: lines were waited for, a tile was not looked at. The block is not judged."""
-        self._block_began_s = None
+        self._block = _Block()
 
-    def _judge(self, tile_s: float, beside_s: float) -> None:
-        in_a_row_s = beside_s + self._run_s
+    def _judge(self, tile_s: float, beside_s: float, run_s: float) -> None:
+        self._tile_s[self.overlapped] = tile_s
         # hiding the shorter one behind the longer one must be worth a handover
-        worth = min(beside_s, self._run_s) - HANDOVER_S > WORTH_SHARE * in_a_row_s
-        if self.overlapped:
-            self._overlapped_s = tile_s
-            slower = tile_s > (in_a_row_s if self._serial_s is None else self._serial_s)
-            if not worth or (slower and self._since_change >= self._patience_tiles):
-                self._change(False, 0)
+        worth = min(beside_s, run_s) - HANDOVER_S > WORTH_SHARE * (beside_s + run_s)
+        if self._trial:
+            self._trial, self._tiles = False, 0
+            won = tile_s < self._tile_s[not self.overlapped]
+            self._trial_tiles = TRIAL_TILES if won else min(2 * self._trial_tiles, TRIAL_TILES_MAX)
+            if not won:
+                self._change(not self.overlapped)
             return
-        first_block = self._since_change <= BLOCK_TILES + 1
-        self._serial_s = tile_s
-        if worth and first_block and tile_s > self._overlapped_s:
-            self._change(True, PATIENCE_TILES)
-        elif worth and self._since_change >= self._retry_tiles:
-            self._retry_tiles = min(2 * self._retry_tiles, RETRY_TILES_MAX)
-            self._change(True, 0)
+        if not worth:
+            if self.overlapped:
+                self._change(False)
+            return
+        if self._usual_s == 0.0:
+            self._usual_s = tile_s
+        elif tile_s > UPSET * self._usual_s:
+            self._usual_s, self._trial_tiles = tile_s, TRIAL_TILES
+        if self._tiles >= self._trial_tiles:
+            self._trial = True
+            self._change(not self.overlapped)
 
-    def _change(self, overlapped: bool, patience_tiles: int) -> None:
-        self.overlapped = overlapped
-        self._patience_tiles = patience_tiles
-        self._since_change = 0
-        self._block_began_s = None
+    def _change(self, overlapped: bool) -> None:
+        self.overlapped, self._usual_s = overlapped, 0.0
+        self._block = _Block()
+
+
+@dataclass(slots=True)
+class _Block:
+    """Tiles that are judged together, and the sums of their times."""
+
+    began_s: float | None = None
+    tiles: int = 0
+    beside_s: float = 0.0
+    run_s: float = 0.0
