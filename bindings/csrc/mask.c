@@ -1,52 +1,66 @@
 /* The run-length code of class map strips: canonical, one pass, no memory of its own. */
 #include "decl/mask.h"
 
-#include <string.h>
-
+#include "changes.h"
 #include "decl/codes.h"
+
+#include <string.h>
 
 #define NO_CLASS 256 /* before the first run, and before the second */
 
-static size_t run_end(const uint8_t *pixels, size_t start, size_t count)
+/* The encoder between two runs. */
+typedef struct {
+    uint8_t *out;
+    size_t capacity, written;
+    int current, before; /* classes */
+} writer;
+
+SW_INLINE int put_run(writer *w, size_t length, int class_value, uint64_t *counts)
 {
-    uint64_t pattern, found;
-    size_t end = start + 1;
-    memset(&pattern, pixels[start], sizeof pattern);
-    for (; end + sizeof found <= count; end += sizeof found) {
-        memcpy(&found, pixels + end, sizeof found);
-        if (found != pattern)
-            break;
+    const int named = class_value != w->before;
+    uint64_t token = 2 * (uint64_t)(length - 1) + (uint64_t)named;
+    counts[class_value] += length;
+    w->before = w->current;
+    w->current = class_value;
+    if (!named && token < 1u << 14 && w->capacity - w->written >= 2) { /* nearly all: one or two octets, no branch */
+        const unsigned more = token > 0x7Fu;
+        w->out[w->written] = (uint8_t)((token & 0x7Fu) | more << 7);
+        w->out[w->written + 1] = (uint8_t)(token >> 7);
+        w->written += 1 + more;
+        return 1;
     }
-    while (end < count && pixels[end] == pixels[start])
-        end++;
-    return end;
+    do {
+        if (w->written == w->capacity)
+            return 0;
+        w->out[w->written++] = (uint8_t)((token & 0x7Fu) | (token > 0x7Fu ? 0x80u : 0u));
+        token >>= 7;
+    } while (token);
+    if (named) {
+        if (w->written == w->capacity)
+            return 0;
+        w->out[w->written++] = (uint8_t)class_value;
+    }
+    return 1;
 }
 
 int64_t sw_mask_encode(const uint8_t *pixels, size_t count, uint8_t *out, size_t capacity, uint64_t *counts)
 {
-    int current = NO_CLASS, before = NO_CLASS;
-    size_t written = 0;
-    for (size_t start = 0; start < count;) {
-        size_t end = run_end(pixels, start, count);
-        int class_value = pixels[start], named = class_value != before;
-        uint64_t token = 2 * (uint64_t)(end - start - 1) + (uint64_t)named;
-        do {
-            if (written == capacity)
+    uint16_t at[CHANGES_ROOM];
+    writer w = {out, capacity, 0, NO_CLASS, NO_CLASS};
+    size_t start = 0;
+    if (count == 0)
+        return 0;
+    for (size_t block = 1; block < count; block += CHANGES_BLOCK) {
+        const size_t here = count - block < CHANGES_BLOCK ? count - block : CHANGES_BLOCK;
+        const size_t many = changes(pixels + block, here, at);
+        for (size_t i = 0; i < many; i++) {
+            const size_t end = block + at[i];
+            if (!put_run(&w, end - start, pixels[start], counts))
                 return SW_E_SPACE;
-            out[written++] = (uint8_t)((token & 0x7Fu) | (token > 0x7Fu ? 0x80u : 0u));
-            token >>= 7;
-        } while (token);
-        if (named) {
-            if (written == capacity)
-                return SW_E_SPACE;
-            out[written++] = (uint8_t)class_value;
+            start = end;
         }
-        counts[class_value] += end - start;
-        before = current;
-        current = class_value;
-        start = end;
     }
-    return (int64_t)written;
+    return put_run(&w, count - start, pixels[start], counts) ? (int64_t)w.written : SW_E_SPACE;
 }
 
 int sw_mask_decode(const uint8_t *octets, size_t length, uint8_t *out, size_t count, uint64_t *counts, size_t *where)

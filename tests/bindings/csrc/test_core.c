@@ -7,6 +7,7 @@
 #include "decl/lzw.h"
 #include "decl/mask.h"
 #include "decl/regions.h"
+#include "decl/runs.h"
 #include "decl/stitch.h"
 #include "decl/tiles.h"
 #include "decl/trace.h"
@@ -319,6 +320,32 @@ static void test_mask(void)
     }
 }
 
+static void test_runs(void)
+{
+    for (int turn = 0; turn < 400; turn++) {
+        const size_t count = (noise() >> 8) % (turn % 10 ? 300 : 9000), row = turn % 2 ? 0 : 1 + (noise() >> 8) % 70;
+        const uint32_t often = noise() >> 24;
+        uint8_t *pixels = octets(count);
+        for (size_t i = 0; i < count; i++)
+            pixels[i] = (uint8_t)(i == 0 ? 0 : pixels[i - 1] ^ (noise() >> 24 < often));
+        size_t runs = 0;
+        for (size_t i = 0; i < count; i++)
+            runs += i == 0 || (row && i % row == 0) || pixels[i] != pixels[i - 1];
+        uint32_t *lengths = octets(runs * sizeof *lengths); /* exactly as many as there are */
+        uint8_t *values = octets(runs);
+        REQUIRE(sw_runs_find(pixels, count, row, lengths, values, runs) == (int64_t)runs);
+        size_t at = 0;
+        for (size_t i = 0; i < runs; at += lengths[i++])
+            REQUIRE(lengths[i] > 0 && at < count && values[i] == pixels[at]);
+        REQUIRE(at == count);
+        if (runs > 0)
+            REQUIRE(sw_runs_find(pixels, count, row, lengths, values, runs - 1) == SW_E_SPACE);
+        free(pixels);
+        free(lengths);
+        free(values);
+    }
+}
+
 /* Writes codes as wide as the decoder will expect them. */
 typedef struct {
     uint8_t *octets;
@@ -550,6 +577,7 @@ int main(void)
     test_answer();
     test_regions();
     test_mask();
+    test_runs();
     test_lzw();
     test_trace();
     test_frame_clock();
