@@ -1,4 +1,6 @@
 /* The one form of a ring: direction and first vertex. */
+#include "rings.h"
+
 #include "decl/codes.h"
 #include "decl/vectors.h"
 
@@ -22,8 +24,8 @@ static void reverse(int32_t *vertex, int64_t from, int64_t to)
         }
 }
 
-/* 1 clockwise on screen, -1 the other way, 0 no area. Exact: upper and lower halves of the products are added apart. */
-static int turning(const int32_t *vertex, int64_t count)
+/* Exact: upper and lower halves of the products are added apart. */
+int sw_ring_turning(const int32_t *vertex, int64_t count)
 {
     int64_t upper = 0, lower = 0;
     for (int64_t i = 1; i + 1 < count; i++) {
@@ -59,6 +61,14 @@ static int64_t least_rotation(const int32_t *vertex, int64_t count)
     return one < other ? one : other;
 }
 
+void sw_ring_rotate(int32_t *vertex, int64_t count)
+{
+    const int64_t first = least_rotation(vertex, count);
+    reverse(vertex, 0, first);
+    reverse(vertex, first, count);
+    reverse(vertex, 0, count);
+}
+
 int sw_rings_canonical(int32_t *vertex, const int32_t *ring_vertices, int64_t rings, int64_t *fault)
 {
     for (*fault = 0; *fault < rings; ++*fault) {
@@ -71,15 +81,12 @@ int sw_rings_canonical(int32_t *vertex, const int32_t *ring_vertices, int64_t ri
         for (int64_t i = 0; i < count; i++)
             if (is_equal(vertex + 2 * i, vertex + 2 * ((i + 1) % count)))
                 return SW_VEC_REPEATED;
-        const int turns = turning(vertex, count);
+        const int turns = sw_ring_turning(vertex, count);
         if (turns == 0)
             return SW_VEC_NO_AREA;
         if (turns < 0)
             reverse(vertex, 0, count);
-        const int64_t first = least_rotation(vertex, count);
-        reverse(vertex, 0, first);
-        reverse(vertex, first, count);
-        reverse(vertex, 0, count);
+        sw_ring_rotate(vertex, count);
         vertex += 2 * count;
     }
     return 0;
