@@ -22,7 +22,7 @@ typedef struct {
     int full;  /* encoding: an octet did not fit */
 } sw_coder;
 
-#define SW_SEEN_MAX 60
+#define SW_SEEN_MAX 44
 #define SW_LEAST 1024 /* no decision is more certain than 63 in 64: so many octets hold so many decisions at most */
 
 SW_INLINE uint32_t sw_next_octet(sw_coder *c)

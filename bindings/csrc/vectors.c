@@ -11,7 +11,7 @@
 
 typedef struct {
     sw_bit longer[BITS_MAX + 1];   /* than so many bits? */
-    sw_bit upper[BITS_MAX + 1][3]; /* the two bits below the highest */
+    sw_bit second[BITS_MAX + 1]; /* the bit below the highest */
 } number_model;
 
 typedef struct {
@@ -29,7 +29,7 @@ typedef struct {
     sw_bit score[16];
     sw_bit zero_x[DIRECTIONS][DIRECTIONS], left[DIRECTIONS][DIRECTIONS];
     sw_bit zero_y[DIRECTIONS][DIRECTIONS][3], up[DIRECTIONS][DIRECTIONS][3];
-    number_model step_x[SIZES], step_y[SIZES][SIZES];
+    number_model step_x[SIZES], step_y[SIZES];
 } model;
 
 static void reset(model *m)
@@ -71,13 +71,9 @@ static uint32_t number(sw_coder *c, number_model *m, uint32_t value)
     }
     if (bits < 2)
         return (uint32_t)bits;
-    uint32_t made = 1;
-    for (int i = bits - 2, nth = 0; i >= 0; i--, nth++) {
-        const int bit = (int)(value >> i & 1u);
-        const int is_modelled = nth < 2;
-        made = made << 1 | (uint32_t)(is_modelled ? sw_code_bit(c, &m->upper[bits][nth ? 1 + (made & 1u) : 0], bit)
-                                                  : sw_code_even(c, bit));
-    }
+    uint32_t made = 2u | (uint32_t)sw_code_bit(c, &m->second[bits], value >> (bits - 2) & 1u);
+    for (int i = bits - 3; i >= 0; i--)
+        made = made << 1 | (uint32_t)sw_code_even(c, value >> i & 1u);
     return made;
 }
 
@@ -164,7 +160,7 @@ static void code_detections(sw_coder *c, model *m, sw_vectors *v)
 static void code_ring(sw_coder *c, model *m, int32_t *vertex, int32_t count, int shift)
 {
     int before = 0, last = 0; /* directions of the two steps before */
-    int32_t last_x = 0, last_y = 0;
+    int32_t last_x = 0;
     for (int32_t i = 1; i < count && !c->fault; i++) {
         int32_t *here = vertex + 2 * (int64_t)i;
         const int32_t x = here[-2] >> shift, y = here[-1] >> shift;
@@ -175,12 +171,11 @@ static void code_ring(sw_coder *c, model *m, int32_t *vertex, int32_t count, int
         const int sign_x = sign_of(step_x);
         const int level = step_x != 0 && sw_code_bit(c, &m->zero_y[before][last][sign_x], step_y == 0);
         step_y = level ? 0
-                       : nonzero(c, &m->up[before][last][sign_x],
-                                 &m->step_y[size_of_step(step_x)][size_of_step(last_y)], step_y);
+                       : nonzero(c, &m->up[before][last][sign_x], &m->step_y[size_of_step(step_x)], step_y);
         const int32_t next_x = place(c, (int64_t)x + step_x, shift), next_y = place(c, (int64_t)y + step_y, shift);
         if (c->from)
             here[0] = times(next_x, shift), here[1] = times(next_y, shift);
-        last_x = step_x, last_y = step_y;
+        last_x = step_x;
         before = last, last = 3 * sign_x + sign_of(step_y);
     }
 }

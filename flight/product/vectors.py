@@ -32,8 +32,8 @@ VERSION = 1
 QUARTERS = 4  # steps of a pixel
 MAX_SHIFT = 2  # places on whole pixels are coded as such
 _MAX_COUNT = (1 << 31) // RING_MIN - 1
-# No decision of the code takes less than log2(64 / 63) bits. A vertex is three or more, a detection ten or more.
-_VERTICES_AN_OCTET, _DETECTIONS_AN_OCTET, _SLACK_OCTETS = 128, 64, 4
+# No decision takes less than log2(64 / 63) bits: a vertex is three or more; a detection has four even ones as well.
+_VERTICES_AN_OCTET, _DETECTIONS_AN_OCTET, _SLACK_OCTETS = 128, 2, 4
 
 
 class VectorsRefused(ProductError, ValueError):

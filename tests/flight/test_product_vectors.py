@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +26,10 @@ from flight.product.vectors import (
     decode_vectors,
     encode_vectors,
 )
+from tests.flight.product import independent_vectors
+from tests.flight.product.vector_cases import EXAMPLE, SECTIONS, contents
+from tests.flight.product.vector_cases import plain as as_json
+from tests.shared_data import ROOT
 
 Ring = list[tuple[int, int]]
 Shape = tuple[int, list[Ring]]
@@ -287,3 +293,52 @@ def test_columns_that_do_not_belong_together_are_refused() -> None:
             encode_vectors(NO_DETECTIONS, wrong)
     with pytest.raises(VectorsRefused):
         encode_vectors(Detections(np.zeros((3, 6), np.int32)), NO_POLYGONS)
+
+
+# --- the page, and a decoder that was written from it
+
+
+def independently(octets: bytes) -> dict[str, Any] | None:
+    try:
+        return independent_vectors.decode(octets)
+    except independent_vectors.Refused:
+        return None
+
+
+@pytest.mark.parametrize("name", sorted(contents()))
+def test_committed_sections_are_what_is_encoded_today_and_what_the_page_says(name: str) -> None:
+    content = json.loads((SECTIONS / f"{name}.json").read_text(encoding="utf-8"))
+    octets = bytes.fromhex(content.pop("section"))
+    assert encode_vectors(*contents()[name]) == octets
+    assert as_json(*decode_vectors(octets)) == content
+    assert independently(octets) == content
+
+
+@settings(max_examples=30, deadline=None)
+@given(found=rows, shapes=shape_lists)
+def test_a_decoder_written_from_the_page_reads_any_content(found: list[tuple[int, ...]], shapes: list[Shape]) -> None:
+    octets = encode_vectors(table(found), columns(shapes))
+    assert independently(octets) == as_json(*decode_vectors(octets))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    head=st.lists(st.integers(0, 12), min_size=4, max_size=4), payload=st.binary(max_size=40), units=st.integers(0, 15)
+)
+def test_what_one_decoder_takes_the_other_takes_alike(head: list[int], payload: bytes, units: int) -> None:
+    octets = bytes((1, units, *head)) + payload
+    try:
+        ours = as_json(*decode_vectors(octets))
+    except VectorsDamaged as error:
+        told = independently(octets)
+        if told is not None:  # only the one encoding tells them apart
+            assert "encoding" in error.reason or "ring" in error.reason
+    else:
+        assert independently(octets) == ours
+
+
+def test_the_example_of_the_page_is_the_encoding_of_its_content() -> None:
+    page = (ROOT / "docs" / "vector-format.md").read_text(encoding="utf-8")
+    shown = re.search(r"is encoded as\n\n((?: {4}[0-9a-f ]+\n)+)", page)
+    assert shown
+    assert bytes.fromhex(shown[1]) == encode_vectors(*EXAMPLE)
