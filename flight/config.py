@@ -111,6 +111,7 @@ class SatelliteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     station: tuple[Station, ...] = ()
     run_dir: str = "run"  # sockets, journal, strips, products; relative to the file
     keys_dir: str = "keys"
+    camera: str = ""  # path of a camera file, relative to this one: lines without a place of their own get one
 
 
 def load_config(path: Path) -> SatelliteConfig:

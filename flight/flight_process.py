@@ -41,6 +41,7 @@ from flight.payload_desk import PayloadDesk
 from flight.pipeline.answers import AnswerDesk
 from flight.pipeline.control import CameraReport, PayloadReport
 from flight.pipeline.control_sockets import ControlServer
+from flight.pipeline.geolocate import Geolocator
 from flight.pipeline.process_setup import Parent, StopFlag, lower_rights
 from flight.product.envelope import encrypt_to
 from flight.replay import replay
@@ -100,6 +101,7 @@ class FlightProcess:
             self.agent,
             clock,
             inbox.append,
+            Geolocator(parts.camera, parts.devices.navigation.at) if parts.camera is not None else None,
         )
         parts.journal.append(RecordKind.BOOT, cbor.encode([__version__, clock.mission_s(), restarts]))
         self.satellite = satellite = Satellite(

@@ -20,6 +20,7 @@ from hal.platform.protocol import Platform
 from hal.power.protocol import Power
 from hal.radio.protocol import Radio
 from hal.registry import open_device
+from hal.sensor.camera_file import CameraFile, load_camera
 from hal.watchdog.protocol import Watchdog
 from payload_models.loader import Application, applications, load_application
 
@@ -58,12 +59,14 @@ class Onboard:
     applications: dict[str, Application]
     disabled: dict[str, str]  # application -> why it was left out
     stations: tuple[Station, ...]
+    camera: CameraFile | None = None
 
 
 def open_onboard(config_path: Path, run_dir: Path, journal_fd: int, answer_fd: int) -> Onboard:
     """Open all of it. Raises ConfigError, KeyFileInvalid, HalError, ModelError or JournalError."""
     config = load_config(config_path)
     clock = make_clock(config.clock)
+    camera = load_camera((config_path.parent / config.camera).resolve()) if config.camera else None
     keys = KeyStore.load((config_path.parent / config.keys_dir).resolve())
     loaded, disabled = load_applications(config.agent.applications)
     journal = WriterClient(socket.socket(fileno=journal_fd))
@@ -85,7 +88,7 @@ def open_onboard(config_path: Path, run_dir: Path, journal_fd: int, answer_fd: i
         for item in config.station
     )
     answers = AnswerReader(answer_fd)
-    return Onboard(config, run_dir, clock, keys, devices, journal, answers, loaded, disabled, stations)
+    return Onboard(config, run_dir, clock, keys, devices, journal, answers, loaded, disabled, stations, camera)
 
 
 def load_applications(names: tuple[str, ...]) -> tuple[dict[str, Application], dict[str, str]]:

@@ -24,6 +24,7 @@ from flight.agent.effects import (
     StartInference,
 )
 from flight.pipeline.answers import AnswerDesk
+from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.control import (
     CameraReport,
     CaptureOrder,
@@ -33,12 +34,16 @@ from flight.pipeline.control import (
     ReleaseOrder,
 )
 from flight.pipeline.control_sockets import ControlServer
+from flight.pipeline.geolocate import Geolocator
 from flight.services.journal_format import JournalFull
 from hal.clock import Clock
+from hal.platform.protocol import PlatformState
+from hal.sensor.strip_geometry import AttitudeUnknown
 
 NOTHING_LOOKED_AT = InferenceSummary(0, 0, 0, 0.0, 0.0)
 REPEATS = 5  # of orders that get no answer
 PROGRESS_S = 0.1  # compute time between two words to the agent: its budget bounds how many there are
+ATTITUDE_PATIENCE_S = 3.0  # host time: the bus is asked every 100 ms
 MAX_REFUSED_STRIPS = 32  # offers that fail a check before the job is given up
 TERMINAL_REASONS = frozenset(
     ("missing_bands", "radiometry_refused", "gsd_refused", "application_unknown", "graph_refused", "hash_mismatch")
@@ -56,10 +61,12 @@ class PayloadDesk:
         agent: AgentCore,
         clock: Clock,
         tell: Callable[[Input], None],
+        geolocator: Geolocator | None = None,
     ) -> None:
-        """tell: gives the agent an input."""
+        """tell: gives the agent an input. geolocator: gives lines without a place that of the camera."""
         self._camera, self._payload, self._answers, self._agent = camera, payload, answers, agent
-        self._clock, self._tell = clock, tell
+        self._clock, self._tell, self._geolocator = clock, tell, geolocator
+        self._unplaced_s: float | None = None  # host time since which a capture waits for its attitude
         self._capture: CaptureOrder | None = None
         self._capture_started = False
         self._releases: deque[tuple[bytes, int]] = deque()
@@ -93,6 +100,11 @@ class PayloadDesk:
                     self._job = None
                 self._answers.forget(effect.job_id)
                 self._forgets.append((effect.job_id, REPEATS))
+
+    def hear_attitude(self, state: PlatformState) -> None:
+        """What the bus tells: it is kept, and turned into the place of the next capture's lines."""
+        if self._geolocator is not None:
+            self._geolocator.tell(state)
 
     def open_answer(self, job_id: bytes) -> None:
         """Make sure that the job's answer is under construction here. Raises PipelineError, ModelError."""
@@ -184,13 +196,39 @@ class PayloadDesk:
             ok = report.state == "done" or (report.lines > report.lost and report.meta is not None)
             if report.meta is not None:
                 try:
-                    self._answers.describe(capture, report.meta)
+                    meta = self._placed(report.meta, report.lines)
+                    if meta is None:
+                        return  # the camera says it again
+                    self._answers.describe(capture, meta)
                 except JournalFull:
-                    return  # the camera says it again
+                    return
             if report.reason:
                 self.failures.append(report.reason)
             self._tell(CaptureEnded(capture, report.lines, report.lost, ok))
             self._capture = None
+
+    def _placed(self, meta: CaptureMeta, lines: int) -> CaptureMeta | None:
+        """The description with the lines' place; None while the bus may still tell the attitude of the last of them.
+
+        Lines that cannot be placed are an answer in pixels, and the reason is told.
+        """
+        assert self._capture is not None  # only a capture that was ordered is followed
+        if self._geolocator is None:
+            return meta
+        now_s = self._clock.host_s()
+        try:
+            placed = self._geolocator.place(meta, self._capture.start_s, lines)
+        except AttitudeUnknown as error:
+            self._unplaced_s = now_s if self._unplaced_s is None else self._unplaced_s
+            if now_s - self._unplaced_s < ATTITUDE_PATIENCE_S:
+                return None
+            self.failures.append(error.code)
+            placed = meta
+        except SwathError as error:
+            self.failures.append(error.code)
+            placed = meta
+        self._unplaced_s = None
+        return placed
 
     def _hear_payload(self, report: PayloadReport) -> None:
         if report.incarnation != self._incarnation:

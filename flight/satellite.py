@@ -232,6 +232,7 @@ class Satellite:
             fix = self._fix = devices.navigation.fix()
             power, platform = devices.power.read(), devices.platform.state()
             self._charge, self._sunlit, self._roll_deg = power.state_of_charge, power.sunlit, platform.roll_deg
+            self._desk.hear_attitude(platform)
             self.in_contact = any(elevation_deg(s, fix) >= s.min_elevation_deg for s in self._parts.stations)
         except HalError:
             self.in_contact = False  # without a place there is no contact to speak in

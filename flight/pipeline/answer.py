@@ -12,13 +12,15 @@ from flight.pipeline.area import PixelArea
 from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.engine import EngineSetup
 from flight.pipeline.errors import PipelineError
+from flight.pipeline.geolocate import largest_sigma_m
 from flight.product.header import GeoModel, ProductHeader
-from flight.product.projection import from_lonlat, is_supported, pixel_to_lonlat
+from flight.product.projection import is_placed, lonlat_to_pixel, pixel_to_lonlat, turns_clockwise
 from hal.sensor.bands import BandInfo
 from payload_models.errors import MissingBands
 from payload_models.loader import Application
 from payload_models.matching import NAMES, InputPlan, match
 
+CAMERA_EDGE_STEPS = 8  # points of each edge of a footprint
 EDGE_STEPS = 16  # an edge straight in longitude and latitude is bent in the scene's projection
 STRIP_ROWS = 64  # rows of a product's independently decodable strips
 
@@ -79,25 +81,25 @@ def engine_setup(
 
 
 def geo_model(meta: CaptureMeta, sigma_m: float = 0.0) -> GeoModel:
-    """Where the strip's pixels lie."""
-    return GeoModel(transform=meta.transform, epsg=meta.epsg, sigma_m=sigma_m)
+    """Where the strip's pixels lie: its file's transform where there is one, else by its camera."""
+    geometry = meta.geometry
+    if geometry is None or meta.transform is not None:
+        return GeoModel(transform=meta.transform, epsg=meta.epsg, sigma_m=sigma_m)
+    return GeoModel(transform=None, epsg=None, sigma_m=largest_sigma_m(geometry), camera=geometry)
 
 
 def pixel_area(area: tuple[tuple[tuple[float, float], ...], ...], geo: GeoModel) -> PixelArea:
-    """Rings of (longitude, latitude) as rings of (column, row). Raises AreaNotPlaced."""
-    if geo.transform is None or geo.epsg is None or not is_supported(geo.epsg):
+    """Rings of (longitude, latitude) as rings of (column, row). Raises AreaNotPlaced, PlaceOutOfReach."""
+    if not is_placed(geo):
         raise AreaNotPlaced
-    a, b, c, d, e, f = geo.transform
-    inverse = np.linalg.inv(np.array([[a, b], [d, e]], dtype=np.float64))
     rings = []
     for ring in area:
         points = np.array(ring, dtype=np.float64)
         following = np.roll(points, -1, axis=0)
         steps = np.arange(EDGE_STEPS, dtype=np.float64)[None, :, None] / EDGE_STEPS
         bent = (points[:, None, :] + (following - points)[:, None, :] * steps).reshape(-1, 2)
-        x, y = from_lonlat(geo.epsg, bent[:, 0], bent[:, 1])
-        pixels = inverse @ np.stack([x - c, y - f])
-        rings.append(tuple((float(column), float(row)) for column, row in pixels.T))
+        columns, rows = lonlat_to_pixel(geo, bent[:, 0], bent[:, 1])
+        rings.append(tuple((float(column), float(row)) for column, row in zip(columns, rows, strict=True)))
     return PixelArea(tuple(rings))
 
 
@@ -140,10 +142,21 @@ def product_header(
 
 
 def _footprint(geo: GeoModel, width: int, height: int) -> tuple[tuple[float, float], ...]:
-    """The strip's corners, counter-clockwise for a north-up scene; empty where its place is not known."""
-    if geo.transform is None or geo.epsg is None or not is_supported(geo.epsg):
+    """The strip's corners, counter-clockwise for a north-up scene; empty where its place is not known.
+
+    Camera lines have bent edges, so these get points between; a ring over the 180th meridian or round a pole has no
+    meaning in longitude and latitude and is left out as well.
+    """
+    if not is_placed(geo):
         return ()
-    columns = np.array([0.0, 0.0, width, width])
-    rows = np.array([0.0, height, height, 0.0])
+    steps = 1 if geo.camera is None else CAMERA_EDGE_STEPS
+    along, zero = np.arange(steps, dtype=np.float64) / steps, np.zeros(steps)
+    columns = width * np.concatenate([zero, along, zero + 1.0, 1.0 - along])
+    rows = height * np.concatenate([along, zero + 1.0, 1.0 - along, zero])
     longitude, latitude = pixel_to_lonlat(geo, columns, rows)
+    if geo.camera is not None:
+        if np.abs(np.diff(longitude, append=longitude[:1])).max() > 180.0:
+            return ()
+        if not turns_clockwise(geo, width, height):
+            longitude, latitude = longitude[::-1], latitude[::-1]
     return tuple((float(x), float(y)) for x, y in zip(longitude, latitude, strict=True))

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from flight.pipeline.strip_buffer import MAX_BANDS, MAX_COLUMNS, MAX_LINES, StripFormat
+from flight.product.geolocation import MAX_GEOMETRY_BYTES, CameraGeometry
 
 Name = Annotated[str, Meta(max_length=32, pattern=r"^[\x20-\x7e]*\Z")]
 PerBand = Annotated[tuple[float, ...], Meta(min_length=1, max_length=MAX_BANDS)]
@@ -38,6 +39,7 @@ class CaptureMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     transform: tuple[float, float, float, float, float, float] | None = None
     epsg: Annotated[int, Meta(ge=1, le=999_999)] | None = None
     gsd_m: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+    camera: Annotated[bytes, Meta(max_length=MAX_GEOMETRY_BYTES)] = b""  # CBOR of a CameraGeometry; empty: none
 
     def __post_init__(self) -> None:
         for field in ("band_names", "band_common", "band_centre_nm", "scale", "offset"):
@@ -52,6 +54,14 @@ class CaptureMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         numbers += [value for value in (self.nodata, self.gsd_m, self.line_rate_hz) if value is not None]
         if not all(map(math.isfinite, numbers)):
             raise ValueError("numbers must be finite")
+        if self.camera and self.geometry is None:
+            raise ValueError("a camera geometry of other columns")
+
+    @property
+    def geometry(self) -> CameraGeometry | None:
+        """The camera geometry of these lines. None where there is none, or one of other columns."""
+        found = CameraGeometry.from_cbor(self.camera) if self.camera else None
+        return found if found is not None and found.camera.columns == self.columns else None
 
     @property
     def format(self) -> StripFormat:

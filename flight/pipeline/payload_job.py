@@ -16,6 +16,7 @@ from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.control import InferOrder, StripOffer
 from flight.pipeline.engine import Engine, Flow, Progress, Step
+from flight.pipeline.geolocate import placed_by
 from flight.pipeline.process_errors import AnswerOutOfRange
 from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_buffer import StripReader
@@ -80,7 +81,7 @@ class PayloadJob:
         application = shelf.application(order.application)  # checked while the capture is still awaited
         self._source = StripSource(store, order.capture, ring)
         try:
-            meta = self._source.meta
+            meta = placed_by(self._source.meta, order.camera)
             plan = plan_input(application, meta)
             area = (order.area,) if order.area else ()
             setup = engine_setup(application, plan, meta, dict(order.parameters), area)

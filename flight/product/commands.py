@@ -16,6 +16,7 @@ from flight.product.export import KINDS, export_all, parse_kinds
 from flight.product.export.files import make_folder, whole_file
 from flight.product.export.geojson import about
 from flight.product.findings import Finding
+from flight.product.header import GeoModel
 from flight.product.key_files import read_recipient_key, read_trusted_keys
 from hal.command_line import CommandResult, Subcommands
 
@@ -137,10 +138,16 @@ def _text(product: Product, checked: bool) -> str:
             f"coverage: {coverage.lines - coverage.lines_lost} of {coverage.lines} lines, {coverage.tiles_total} tiles,"
             f" {coverage.tiles_screened} screened, {coverage.tiles_inferred} inferred"
         ),
-        f"place: {f'EPSG:{header.geo.epsg}' if header.geo.transform and header.geo.epsg else 'pixels only'}",
+        f"place: {_place(header.geo)}",
         f"model {header.model_sha256.hex()[:16]}  job {header.job_id.hex()[:16]}  software {header.software}",
         f"sealed by {product.sealed_by.hex()} at {said['sealed']}: {verdict}",
     ]
     if product.damaged:
         lines.append(f"damaged strips: {', '.join(map(str, product.damaged))}")
     return "\n".join(lines)
+
+
+def _place(geo: GeoModel) -> str:
+    if geo.camera is not None:
+        return f"camera geometry, one sigma {geo.sigma_m:.1f} m"
+    return f"EPSG:{geo.epsg}" if geo.transform and geo.epsg else "pixels only"

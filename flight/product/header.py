@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flight.product.errors import HeaderInvalid
+from flight.product.geolocation import CameraGeometry, GeometryInvalid
 from flight.services.cbor import CborError, decode, encode
 
 MAX_HEADER_BYTES = 16_384
@@ -20,11 +21,15 @@ _DEGREE_UNITS = 10_000_000  # a footprint is kept in 1e-7 degrees, about a centi
 
 @dataclass(frozen=True, slots=True)
 class GeoModel:
-    """Where a pixel lies: x = a*col + b*row + c, y = d*col + e*row + f; (0, 0) is the first pixel's outer corner."""
+    """Where a pixel lies: x = a*col + b*row + c, y = d*col + e*row + f; (0, 0) is the first pixel's outer corner.
+
+    Or, for lines from a camera, by `camera`: its longitudes and latitudes are those of EPSG:4326, pixel by pixel.
+    """
 
     transform: tuple[float, float, float, float, float, float] | None  # a, b, c, d, e, f
     epsg: int | None  # of x and y
     sigma_m: float  # one standard deviation of the place of a pixel; 0 is "not stated"
+    camera: CameraGeometry | None = None
 
     def __post_init__(self) -> None:
         if self.transform is not None:
@@ -37,6 +42,36 @@ class GeoModel:
         if self.epsg is not None and not 1024 <= self.epsg <= 32767:
             raise HeaderInvalid("geo.epsg", f"{self.epsg} is not an EPSG code of a coordinate reference system")
         object.__setattr__(self, "sigma_m", _finite("geo.sigma_m", self.sigma_m, 0.0, 1e7))
+        if self.camera is not None:
+            if not isinstance(self.camera, CameraGeometry):
+                raise HeaderInvalid("geo.camera", "must be a CameraGeometry")
+            if self.transform is not None or self.epsg is not None:
+                raise HeaderInvalid("geo", "has both a transform and a camera")
+
+    def pack(self) -> list[Any]:
+        """As the header has it: three fields, and a fourth where there is a camera."""
+        fields: list[Any] = [self.transform, self.epsg, self.sigma_m]
+        return fields if self.camera is None else [*fields, self.camera.to_cbor()]
+
+    @classmethod
+    def unpack(cls, value: Any) -> GeoModel:
+        """The place in a decoded header. Raises HeaderInvalid."""
+        if not isinstance(value, list) or len(value) not in (3, 4):
+            raise HeaderInvalid("geo", "must be a list of 3 or 4")
+        transform, epsg, sigma_m = value[:3]
+        if transform is not None:
+            transform = tuple(_float("geo.transform", number) for number in _list("geo.transform", transform, 6))
+        if epsg is not None:
+            _whole("geo.epsg", epsg, 0, 1 << 16)
+        camera = None
+        if len(value) == 4:
+            if not isinstance(value[3], bytes):
+                raise HeaderInvalid("geo.camera", "must be octets")
+            try:
+                camera = CameraGeometry.from_cbor(value[3])
+            except GeometryInvalid as error:
+                raise HeaderInvalid("geo.camera", error.reason) from error
+        return cls(transform, epsg, _float("geo.sigma_m", sigma_m), camera)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +129,11 @@ class ProductHeader:
         _whole("finding_class", self.finding_class, 0, len(self.classes) - 1)
         if not isinstance(self.geo, GeoModel):
             raise HeaderInvalid("geo", "must be a GeoModel")
+        camera = self.geo.camera
+        if camera is not None and (camera.camera.columns != self.width or camera.lines < self.height):
+            raise HeaderInvalid(
+                "geo.camera", f"{camera.lines} lines of {camera.camera.columns} for {self.height} of {self.width}"
+            )
         put(self, "footprint", _footprint(self.footprint))
 
     @property
@@ -126,7 +166,7 @@ class ProductHeader:
                 15: self.strip_rows,
                 16: self.classes,
                 17: self.finding_class,
-                18: [self.geo.transform, self.geo.epsg, self.geo.sigma_m],
+                18: self.geo.pack(),
                 19: [[_units(lon), _units(lat)] for lon, lat in self.footprint],
             }
         )
@@ -143,11 +183,6 @@ class ProductHeader:
             raise HeaderInvalid("header", str(error)) from error
         if not isinstance(fields, dict) or list(fields) != list(range(1, 20)):
             raise HeaderInvalid("header", "the fields 1 to 19 are needed, and no other")
-        transform, epsg, sigma_m = _list("geo", fields[18], 3)
-        if transform is not None:
-            transform = tuple(_float("geo.transform", number) for number in _list("geo.transform", transform, 6))
-        if epsg is not None:
-            _whole("geo.epsg", epsg, 0, 1 << 16)
         parameters = fields[6]
         if not isinstance(parameters, dict):
             raise HeaderInvalid("parameters", "must be a map")
@@ -173,7 +208,7 @@ class ProductHeader:
             strip_rows=fields[15],
             classes=tuple(_list("classes", fields[16])),
             finding_class=fields[17],
-            geo=GeoModel(transform, epsg, _float("geo.sigma_m", sigma_m)),
+            geo=GeoModel.unpack(fields[18]),
             footprint=tuple((lon / _DEGREE_UNITS, lat / _DEGREE_UNITS) for lon, lat in corners),
         )
 

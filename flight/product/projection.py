@@ -1,4 +1,4 @@
-"""Pixels to places: EPSG 4326, 3857 and UTM zones, forward and back, without a library.
+"""Pixels to places: EPSG 4326, 3857 and UTM zones, forward and back, without a library; or a camera's geometry.
 
 UTM of WGS 84 (326xx, 327xx), and of the datums that agree with it within 2 m: NAD83, ETRS89, GDA94, GDA2020 and SIRGAS
 2000. Their coordinates are taken for those of WGS 84, as PROJ does without a grid file; their ellipsoid, GRS 80, is
@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight.product.errors import NotGeoreferenced, OutsideProjection, UnsupportedProjection
+from flight.product.geolocation import CameraGeometry
 from flight.product.header import GeoModel
+from hal.navigation.ellipsoid import to_ecef
 
 Floats: TypeAlias = "NDArray[np.float64]"
 
@@ -143,11 +145,51 @@ def pixel_to_xy(geo: GeoModel, col: Floats, row: Floats) -> tuple[Floats, Floats
 
 
 def pixel_to_lonlat(geo: GeoModel, col: Floats, row: Floats) -> tuple[Floats, Floats]:
-    """Longitude and latitude in degrees of pixel coordinates. Raises NotGeoreferenced and as to_lonlat()."""
+    """Longitude and latitude in degrees of pixel coordinates.
+
+    Raises NotGeoreferenced, and as to_lonlat(), or for a camera's lines as CameraGeometry.ground().
+    """
+    if geo.camera is not None:
+        place = geo.camera.ground(row, col)
+        return place.lon_deg, place.lat_deg
     if geo.transform is None or geo.epsg is None:
         raise NotGeoreferenced("a place on Earth")
     x, y = pixel_to_xy(geo, np.asarray(col, np.float64), np.asarray(row, np.float64))
     return to_lonlat(geo.epsg, x, y)
+
+
+def lonlat_to_pixel(geo: GeoModel, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
+    """(column, row) of longitudes and latitudes in degrees, (n,), also outside the product.
+
+    Raises NotGeoreferenced, and as from_lonlat(), or for a camera's lines as CameraGeometry.pixel().
+    """
+    if geo.camera is not None:
+        row, col = geo.camera.pixel(lon, lat)
+        return col, row
+    if geo.transform is None or geo.epsg is None:
+        raise NotGeoreferenced("a place on Earth")
+    a, b, c, d, e, f = geo.transform
+    x, y = from_lonlat(geo.epsg, lon, lat)
+    col, row = np.linalg.inv(np.array([[a, b], [d, e]], dtype=np.float64)) @ np.stack([x - c, y - f])
+    return col, row
+
+
+def is_placed(geo: GeoModel) -> bool:
+    """Whether pixels have a place that can be computed here."""
+    return geo.camera is not None or (geo.transform is not None and is_supported(geo.epsg))
+
+
+def turns_clockwise(geo: GeoModel, width: int, height: int) -> bool:
+    """Whether what runs clockwise on screen runs counter-clockwise on the map: north up, or turned, not mirrored."""
+    if geo.camera is None:
+        if geo.transform is None:
+            raise NotGeoreferenced("a place on Earth")
+        a, b, _, d, e, _ = geo.transform
+        return a * e - b * d < 0
+    col, row = width / 2.0, height / 2.0
+    lon, lat = pixel_to_lonlat(geo, np.array([col, col + 1.0, col]), np.array([row, row, row + 1.0]))
+    east = (lon[1:] - lon[0] + 180.0) % 360.0 - 180.0
+    return bool(east[0] * (lat[2] - lat[0]) - east[1] * (lat[1] - lat[0]) < 0)
 
 
 def pixel_area_m2(geo: GeoModel, col: Floats, row: Floats) -> Floats:
@@ -155,6 +197,8 @@ def pixel_area_m2(geo: GeoModel, col: Floats, row: Floats) -> Floats:
 
     From the scale at the middle: good to about 1e-6 for pixels small beside the Earth.
     """
+    if geo.camera is not None:
+        return _camera_area_m2(geo.camera, np.asarray(col, np.float64), np.asarray(row, np.float64))
     _, lat = pixel_to_lonlat(geo, col, row)
     if geo.transform is None or geo.epsg is None:  # pixel_to_lonlat() has refused it
         raise NotGeoreferenced("an area")
@@ -170,6 +214,17 @@ def pixel_area_m2(geo: GeoModel, col: Floats, row: Floats) -> Floats:
     radius_2 = EQUATOR_M**2 * (1 - _ECCENTRICITY_2) / (1 - _ECCENTRICITY_2 * sine_2) ** 2
     scale = _UTM_SCALE * (1 + off_m**2 / (2 * radius_2) + off_m**4 / (24 * radius_2**2))
     area: Floats = grid / scale**2
+    return area
+
+
+def _camera_area_m2(camera: CameraGeometry, col: Floats, row: Floats) -> Floats:
+    def side(back: tuple[Floats, Floats], ahead: tuple[Floats, Floats]) -> Floats:
+        one, other = camera.ground(*back), camera.ground(*ahead)
+        place = to_ecef(one.lat_deg, one.lon_deg, camera.height_m)
+        return to_ecef(other.lat_deg, other.lon_deg, camera.height_m) - place
+
+    across, along = side((row, col - 0.5), (row, col + 0.5)), side((row - 0.5, col), (row + 0.5, col))
+    area: Floats = np.linalg.norm(np.cross(across, along), axis=-1)
     return area
 
 

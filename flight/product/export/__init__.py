@@ -10,7 +10,7 @@ from flight.product.container import Product
 from flight.product.errors import ExportKindUnknown
 from flight.product.export import geojson, geotiff, png
 from flight.product.export.files import make_folder
-from flight.product.projection import is_supported
+from flight.product.projection import is_placed
 
 _KINDS: dict[str, tuple[str, Callable[[Product, Path], None]]] = {
     "geojson": (".geojson", geojson.export),
@@ -40,8 +40,7 @@ def parse_kinds(text: str) -> tuple[str, ...]:
 
 def possible_kinds(product: Product) -> tuple[str, ...]:
     """The kinds that this product can be written as: GeoJSON needs a place that can be computed."""
-    geo = product.header.geo
-    return KINDS if geo.transform is not None and is_supported(geo.epsg) else tuple(k for k in KINDS if k != "geojson")
+    return KINDS if is_placed(product.header.geo) else tuple(k for k in KINDS if k != "geojson")
 
 
 def export_all(product: Product, kinds: Sequence[str], folder: Path, stem: str) -> tuple[Exported, ...]:

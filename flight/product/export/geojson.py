@@ -20,7 +20,7 @@ from flight.product.container import Product
 from flight.product.errors import AntimeridianCrossed, NotGeoreferenced
 from flight.product.export.files import whole_file
 from flight.product.header import GeoModel
-from flight.product.projection import pixel_area_m2, pixel_to_lonlat
+from flight.product.projection import pixel_area_m2, pixel_to_lonlat, turns_clockwise
 
 DIGITS = 7
 # In a projected system a straight edge of pixels is a curve in longitude and latitude: it gets a corner at least every
@@ -35,7 +35,7 @@ def export(product: Product, path: Path) -> None:
     ExportNotWritten.
     """
     geo = product.header.geo
-    if geo.transform is None or geo.epsg is None:
+    if geo.camera is None and (geo.transform is None or geo.epsg is None):
         raise NotGeoreferenced("GeoJSON")
     box = _box(product)
     with whole_file(path) as stream:
@@ -54,6 +54,7 @@ def features(product: Product) -> Iterator[dict[str, Any]]:
     class_map = product.mask()
     runs = label_runs(class_map, header.finding_class)
     areas, pixels = _areas_m2(header.geo, runs), runs.pixels()
+    clockwise = turns_clockwise(header.geo, header.width, header.height)
     for part, polygon in enumerate(trace_polygons(class_map, header.finding_class, runs)):
         yield {
             "type": "Feature",
@@ -64,7 +65,7 @@ def features(product: Product) -> Iterator[dict[str, Any]]:
                 "pixels": int(pixels[part]),
                 "confidence": round(product.confidence, 3),
             },
-            "geometry": {"type": "Polygon", "coordinates": _rings(header.geo, polygon)},
+            "geometry": {"type": "Polygon", "coordinates": _rings(header.geo, polygon, clockwise)},
         }
 
 
@@ -89,6 +90,7 @@ def about(product: Product) -> dict[str, Any]:
         "epsg": header.geo.epsg,
         "transform": header.geo.transform,
         "sigma_m": header.geo.sigma_m,
+        "geometry": "camera" if header.geo.camera is not None else "transform" if header.geo.transform else None,
         "footprint": header.footprint,
         "finding": header.classes[header.finding_class],
         "counts": dict(zip(header.classes, product.counts, strict=True)),
@@ -109,16 +111,14 @@ def utc(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _rings(geo: GeoModel, polygon: Polygon) -> list[list[list[float]]]:
+def _rings(geo: GeoModel, polygon: Polygon, clockwise: bool) -> list[list[list[float]]]:
     """Exterior counter-clockwise, holes clockwise (RFC 7946, 3.1.6), closed."""
-    return [_ring(geo, corners) for corners in (polygon.exterior, *polygon.holes)]
+    return [_ring(geo, corners, clockwise) for corners in (polygon.exterior, *polygon.holes)]
 
 
-def _ring(geo: GeoModel, corners: NDArray[np.int32]) -> list[list[float]]:
-    assert geo.transform is not None  # export() and features() begin with pixel_to_lonlat(), which refuses it
-    a, b, _, d, e, _ = geo.transform
+def _ring(geo: GeoModel, corners: NDArray[np.int32], clockwise: bool) -> list[list[float]]:
     ring = corners if geo.epsg == 4326 else _with_corners_between(corners)
-    if a * e - b * d < 0:  # north up: what runs clockwise on screen does so on the map
+    if clockwise:
         ring = ring[::-1]
     lon, lat = pixel_to_lonlat(geo, ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64))
     places: list[list[float]] = (np.round(np.stack((lon, lat), 1), DIGITS) + 0.0).tolist()
