@@ -147,11 +147,10 @@ def pixel_to_xy(geo: GeoModel, col: Floats, row: Floats) -> tuple[Floats, Floats
 def pixel_to_lonlat(geo: GeoModel, col: Floats, row: Floats) -> tuple[Floats, Floats]:
     """Longitude and latitude in degrees of pixel coordinates.
 
-    Raises NotGeoreferenced, and as to_lonlat(), or for a camera's lines as CameraGeometry.ground().
+    Raises NotGeoreferenced, and as to_lonlat(), or for a camera's lines as CameraGeometry.place().
     """
     if geo.camera is not None:
-        place = geo.camera.ground(row, col)
-        return place.lon_deg, place.lat_deg
+        return geo.camera.place(row, col)
     if geo.transform is None or geo.epsg is None:
         raise NotGeoreferenced("a place on Earth")
     x, y = pixel_to_xy(geo, np.asarray(col, np.float64), np.asarray(row, np.float64))
@@ -219,9 +218,8 @@ def pixel_area_m2(geo: GeoModel, col: Floats, row: Floats) -> Floats:
 
 def _camera_area_m2(camera: CameraGeometry, col: Floats, row: Floats) -> Floats:
     def side(back: tuple[Floats, Floats], ahead: tuple[Floats, Floats]) -> Floats:
-        one, other = camera.ground(*back), camera.ground(*ahead)
-        place = to_ecef(one.lat_deg, one.lon_deg, camera.height_m)
-        return to_ecef(other.lat_deg, other.lon_deg, camera.height_m) - place
+        (lon, lat), (other_lon, other_lat) = camera.place(*back), camera.place(*ahead)
+        return to_ecef(other_lat, other_lon, camera.height_m) - to_ecef(lat, lon, camera.height_m)
 
     across, along = side((row, col - 0.5), (row, col + 0.5)), side((row - 0.5, col), (row + 0.5, col))
     area: Floats = np.linalg.norm(np.cross(across, along), axis=-1)

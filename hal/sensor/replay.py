@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from hal.clock import Clock, SimulatedClock
 from hal.errors import BufferRefused, DeadlineExceeded, DeviceClosed
-from hal.options import Options
+from hal.options import DriverOptions, Options
 from hal.sensor.protocol import LineBlock, SensorFormat
 from hal.sensor.scene import Scene, SceneInfo, open_scene
 
@@ -25,14 +26,24 @@ GROUND_SPEED_M_S = 6900.0  # of the sub-satellite point in a low orbit
 DEFAULT_LINE_RATE_HZ = 250.0
 DEFAULT_FIFO_LINES = 2048
 LONGEST_NAP_S = 0.02  # host time
-OPTIONS = ("path", "sensor", "line_rate_hz", "fifo_lines")
+OPTIONS = ("path", "sensor", "line_rate_hz", "fifo_lines", "geometry")
+GEOMETRIES = ("file", "camera")
 
 
 class ReplaySensor:
     """A hal.sensor.protocol.Sensor over one scene. Owns the scene and closes it."""
 
-    def __init__(self, scene: Scene, clock: Clock, line_rate_hz: float, fifo_lines: int = DEFAULT_FIFO_LINES) -> None:
-        """line_rate_hz: lines per second of mission time; fifo_lines: lines that wait before the oldest is lost."""
+    def __init__(
+        self,
+        scene: Scene,
+        clock: Clock,
+        line_rate_hz: float,
+        fifo_lines: int = DEFAULT_FIFO_LINES,
+        *,
+        placed: bool = True,
+    ) -> None:
+        """line_rate_hz: lines per second of mission time; fifo_lines: lines that wait before the oldest is lost;
+        placed: False keeps the file's transform back, as a camera's lines have none."""
         if not (math.isfinite(line_rate_hz) and line_rate_hz > 0) or fifo_lines < 1:
             raise ValueError(f"a line rate and a FIFO above zero, got {line_rate_hz} Hz and {fifo_lines} lines")
         self._scene: Scene | None = scene
@@ -41,7 +52,7 @@ class ReplaySensor:
         self._start_s: float | None = None
         self._next = 0  # first line not yet taken
         self._delivered = self._lost = 0
-        self._info = scene.info
+        self._info = scene.info if placed else replace(scene.info, transform=None, epsg=None)
         self._name = f"sensor file {scene.info.path}"
         self._format = SensorFormat(
             columns=scene.info.width,
@@ -154,13 +165,18 @@ class ReplaySensor:
 
 
 def driver(options: Mapping[str, Any], clock: Clock) -> ReplaySensor:
-    """Options: path (required), sensor, line_rate_hz, fifo_lines. Raises DriverOptions, SceneError."""
+    """Options: path (required), sensor, line_rate_hz, fifo_lines, geometry: "file" (default) gives lines the place that
+    the file says, "camera" none, so that orbit, attitude and camera place them. Raises DriverOptions, SceneError."""
     read = Options("sensor file", options, OPTIONS)
     path = Path(read.text("path"))
     fifo_lines = read.integer("fifo_lines", DEFAULT_FIFO_LINES, minimum=1, maximum=1 << 24)
     rate_given = read.number("line_rate_hz", minimum=1e-3, maximum=1e6) if read.has("line_rate_hz") else None
+    geometry = read.text("geometry", "file")
+    if geometry not in GEOMETRIES:
+        raise DriverOptions("geometry", f"`{geometry}` is neither {' nor '.join(GEOMETRIES)}")
     scene = open_scene(path, sensor=read.text("sensor") if read.has("sensor") else None)
-    return ReplaySensor(scene, clock, rate_given or usual_line_rate_hz(scene.info), fifo_lines)
+    rate_hz = rate_given or usual_line_rate_hz(scene.info)
+    return ReplaySensor(scene, clock, rate_hz, fifo_lines, placed=geometry == "file")
 
 
 def usual_line_rate_hz(info: SceneInfo) -> float:

@@ -6,6 +6,7 @@ seven digits (a centimetre). Everything about the product as a whole stands in t
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -26,6 +27,7 @@ DIGITS = 7
 # In a projected system a straight edge of pixels is a curve in longitude and latitude: it gets a corner at least every
 # so many pixels, which keeps the chord within a few hundredths of a pixel of it.
 _EDGE_PIXELS = 64
+_POLYGONS_AT_ONCE = 256  # whose corners are placed in one go
 
 
 def export(product: Product, path: Path) -> None:
@@ -55,18 +57,21 @@ def features(product: Product) -> Iterator[dict[str, Any]]:
     runs = label_runs(class_map, header.finding_class)
     areas, pixels = _areas_m2(header.geo, runs), runs.pixels()
     clockwise = turns_clockwise(header.geo, header.width, header.height)
-    for part, polygon in enumerate(trace_polygons(class_map, header.finding_class, runs)):
-        yield {
-            "type": "Feature",
-            "id": part,
-            "properties": {
-                "class": header.classes[header.finding_class],
-                "area_m2": round(float(areas[part]), 1),
-                "pixels": int(pixels[part]),
-                "confidence": round(product.confidence, 3),
-            },
-            "geometry": {"type": "Polygon", "coordinates": _rings(header.geo, polygon, clockwise)},
-        }
+    polygons = enumerate(trace_polygons(class_map, header.finding_class, runs))
+    while several := list(itertools.islice(polygons, _POLYGONS_AT_ONCE)):
+        rings = _rings(header.geo, [polygon for _, polygon in several], clockwise)
+        for (part, _), coordinates in zip(several, rings, strict=True):
+            yield {
+                "type": "Feature",
+                "id": part,
+                "properties": {
+                    "class": header.classes[header.finding_class],
+                    "area_m2": round(float(areas[part]), 1),
+                    "pixels": int(pixels[part]),
+                    "confidence": round(product.confidence, 3),
+                },
+                "geometry": {"type": "Polygon", "coordinates": coordinates},
+            }
 
 
 def about(product: Product) -> dict[str, Any]:
@@ -111,18 +116,22 @@ def utc(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _rings(geo: GeoModel, polygon: Polygon, clockwise: bool) -> list[list[list[float]]]:
-    """Exterior counter-clockwise, holes clockwise (RFC 7946, 3.1.6), closed."""
-    return [_ring(geo, corners, clockwise) for corners in (polygon.exterior, *polygon.holes)]
-
-
-def _ring(geo: GeoModel, corners: NDArray[np.int32], clockwise: bool) -> list[list[float]]:
-    ring = corners if geo.epsg == 4326 else _with_corners_between(corners)
+def _rings(geo: GeoModel, polygons: list[Polygon], clockwise: bool) -> list[list[list[list[float]]]]:
+    """Exterior counter-clockwise, holes clockwise (RFC 7946, 3.1.6), closed, of each polygon."""
+    rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.holes)]
+    if geo.epsg != 4326:
+        rings = [_with_corners_between(ring) for ring in rings]
     if clockwise:
-        ring = ring[::-1]
-    lon, lat = pixel_to_lonlat(geo, ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64))
-    places: list[list[float]] = (np.round(np.stack((lon, lat), 1), DIGITS) + 0.0).tolist()
-    return [*places, places[0]]
+        rings = [ring[::-1] for ring in rings]
+    corners = np.concatenate(rings).astype(np.float64)
+    lon, lat = pixel_to_lonlat(geo, corners[:, 0], corners[:, 1])
+    places = (np.round(np.stack((lon, lat), 1), DIGITS) + 0.0).tolist()
+    at, closed = 0, []
+    for ring in rings:
+        closed.append([*places[at : at + len(ring)], places[at]])
+        at += len(ring)
+    taken = iter(closed)
+    return [list(itertools.islice(taken, 1 + len(polygon.holes))) for polygon in polygons]
 
 
 def _with_corners_between(corners: NDArray[np.int32]) -> NDArray[np.int32]:
