@@ -68,8 +68,8 @@ def strip_geometry(
 ) -> GeometryT:
     """The geometry of a strip whose line 0 is exposed at `start_s` (mission time).
 
-    at: navigation fixes, asked for on both sides of the strip. attitude: what the bus told, in order of time; a steady
-    one may be told once, else it must begin before the strip and end after it with gaps of at most `longest_gap_s`.
+    at: navigation fixes, asked for on both sides of the strip. attitude: what the bus told, in order of time: it must
+    begin before the strip and end after it, with gaps of at most `longest_gap_s`.
     Raises StripTooLong, AttitudeUnknown, CameraInvalid, GeometryError, and what `at` raises.
     """
     end_s = start_s + (lines - 1) / line_rate_hz
@@ -104,8 +104,6 @@ def _covering(
     attitude: Sequence[PlatformState], start_s: float, end_s: float, longest_gap_s: float
 ) -> list[PlatformState]:
     """The states round the strip, thinned evenly to what a product carries."""
-    if len(attitude) == 1:
-        return [attitude[0]]
     first = max((index for index, state in enumerate(attitude) if state.time_s <= start_s), default=None)
     last = min((index for index, state in enumerate(attitude) if state.time_s >= end_s), default=None)
     if first is None or last is None:

@@ -31,7 +31,7 @@ def geometry_of(strip: dict[str, Any], *, orientation: bool = True) -> CameraGeo
         pixel_pitch_um=strip["pixel_pitch_um"],
     )
     roll, pitch, yaw = strip["roll_pitch_yaw_deg"]
-    state = PlatformState(strip["start_s"], roll, pitch, yaw, attitude_sigma_deg=0.0, power_off_at_s=None)
+    steady = [PlatformState(strip["start_s"] + after_s, roll, pitch, yaw, 0.0, None) for after_s in (-5.0, 20.0, 45.0)]
     return strip_geometry(
         CameraGeometry,
         camera,
@@ -39,7 +39,7 @@ def geometry_of(strip: dict[str, Any], *, orientation: bool = True) -> CameraGeo
         line_rate_hz=strip["line_rate_hz"],
         lines=strip["lines"],
         at=driver(options, SimulatedClock(strip["start_s"])).at,
-        attitude=[state],
+        attitude=steady,
     )
 
 

@@ -33,7 +33,7 @@ def geometry(attitude: list[PlatformState], **fields: Any) -> LineGeometry:
 
 
 def test_the_example_is_a_camera_of_thirty_metres() -> None:
-    place = geometry([told(START_S)])
+    place = geometry([told(START_S - 1), told(START_S + 25)])
     one, other = place.ground(100.0, 1000.0), place.ground(100.0, 1001.0)
     assert abs(float(one.lat_deg - other.lat_deg)) * 111e3 + abs(float(one.lon_deg - other.lon_deg)) * 111e3 < 60
     assert 80.0 < float(one.sigma_m) < 160.0  # two hundredths of a degree from 500 km, and 30 m of orbit
