@@ -154,14 +154,14 @@ class TileCutter:
         known = nodata is not None and (math.isinf(nodata) or abs(nodata) <= _FLOAT32_MAX)
         numbers = ffi.new("int32_t[]", bands)
         scale, offset = ffi.new("float[]", norm.scale), ffi.new("float[]", norm.offset)
-        inverse = ffi.new("float[]", count)
-        self._keep = (numbers, scale, offset, inverse)  # C does not
+        forms = ffi.new("sw_octet_form[]", count)
+        self._keep = (numbers, scale, offset, forms)  # C does not
         self._setup = ffi.new(
             "sw_cutter *",
             {
                 "sample": _SAMPLES[self._dtype], "out": _OUTPUTS[self._out_dtype], "side": side, "bands": count,
                 "band": numbers, "scale": scale, "offset": offset, "low": norm.low, "high": norm.high,
-                "has_nodata": known, "nodata": nodata if known else 0.0, "inverse": inverse,
+                "has_nodata": known, "nodata": nodata if known else 0.0, "form": forms,
                 "step": quantisation.scale if quantisation else 1.0,
                 "zero_point": quantisation.zero_point if quantisation else 0,
             },

@@ -1,10 +1,14 @@
 /* The tile kernel for one sample type; tiles.c includes it once per type with
  * SAMPLE, SUM (holds the sum of a block of rows exactly, or double), NAME(x), SAMPLE_MAX, SAMPLE_MIN, for float
- * SAMPLE_IS_FLOAT, for two octets SAMPLE_IS_16_BITS, and where four_bands.h can be used FOUR_BANDS.
+ * SAMPLE_IS_FLOAT, and for two octets SAMPLE_IS_16_BITS.
  * No include guard on purpose.
  *
  * A row of one band is first made contiguous, reflected ends and all (`fetch`); everything else runs on such rows, a
  * few at a time inside the scene, and so needs no variants for strides. */
+
+#if defined(SAMPLE_IS_16_BITS) && defined(SW_AVX2)
+#define AVX2_ROWS 1
+#endif
 
 typedef struct {
     SAMPLE minimum, maximum;
@@ -117,42 +121,115 @@ SW_CLONES static void NAME(convert)(const SAMPLE *restrict row, int64_t count, f
         out[x] = normalised((float)row[x], scale, offset, low, high);
 }
 
-SW_CLONES static void NAME(divide)(const SAMPLE *restrict row, int64_t count, float scale, float offset, float low,
-                                   float high, octet_rule rule, uint8_t *restrict out)
+#ifdef AVX2_ROWS
+SW_FOR_AVX2 static int64_t NAME(avx2_octets)(const SAMPLE *row, int64_t count, float factor, float term,
+                                             const avx2_plan *plan, uint8_t *out)
 {
-    for (int64_t x = 0; x < count; x++)
-        out[x] = octet_of(normalised((float)row[x], scale, offset, low, high) / rule.step, rule.zero_point, rule.least,
-                          rule.most);
+    return avx2_octets((const uint16_t *)row, count, factor, term, plan, SAMPLE_MIN < 0, out);
+}
+
+/* The octets that low and high become. */
+static void NAME(avx2_limits)(avx2_plan *plan, const sw_cutter *cutter, const octet_rule *rule)
+{
+    avx2_octet_range(plan, cutter->out == SW_OUT_U8,
+                     octet_of(rule->least, rule->least, rule->most, rule->zero_point),
+                     octet_of(rule->most, rule->least, rule->most, rule->zero_point));
+}
+
+/* A copy of the row for each way to go through it. */
+SW_FOR_AVX2 static void NAME(avx2_row)(avx2_plan *plan, const SAMPLE *samples, int64_t stride, int64_t side,
+                                       int64_t ahead, uint8_t *out, int measured, int octets)
+{
+    enum { IS_SIGNED = SAMPLE_MIN < 0 };
+    const uint16_t *row = (const uint16_t *)samples;
+    if (plan->is_four) {
+        if (octets && measured)
+            avx2_four_row(plan, row, side, ahead, out, 1, IS_SIGNED, 1);
+        else if (octets)
+            avx2_four_row(plan, row, side, ahead, out, 0, IS_SIGNED, 1);
+        else if (measured)
+            avx2_four_row(plan, row, side, ahead, out, 1, IS_SIGNED, 0);
+        else
+            avx2_four_row(plan, row, side, ahead, out, 0, IS_SIGNED, 0);
+    } else if (octets && measured)
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 1);
+    else if (octets)
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 1);
+    else if (measured)
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 0);
+    else
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 0);
+}
+#endif
+
+SW_CLONES static void NAME(divide)(const SAMPLE *restrict row, int64_t count, octet_rule rule, uint8_t *restrict out)
+{
+    const float scale = rule.scale, offset = rule.offset, step = rule.step, least = rule.least, most = rule.most;
+    const int32_t zero_point = rule.zero_point;
+    for (int64_t x = 0; x < count; x++) {
+        float v = (float)row[x] * scale;
+        v = v + offset;
+        out[x] = octet_of(v / step, least, most, zero_point);
+    }
 }
 
 #ifndef SAMPLE_IS_FLOAT
 /* divide() for all numbers that the type has, if the rule's inverse is one that was proved for them. */
-SW_CLONES static void NAME(multiply)(const SAMPLE *restrict row, int64_t count, float scale, float offset, float low,
-                                     float high, octet_rule rule, uint8_t *restrict out)
+SW_CLONES static void NAME(multiply)(const SAMPLE *restrict row, int64_t count, octet_rule rule, uint8_t *restrict out)
 {
-    for (int64_t x = 0; x < count; x++)
-        out[x] = octet_of(normalised((float)row[x], scale, offset, low, high) * rule.inverse, rule.zero_point,
-                          rule.least, rule.most);
+    const float scale = rule.scale, offset = rule.offset, inverse = rule.form.inverse;
+    const float least = rule.least, most = rule.most;
+    const int32_t zero_point = rule.zero_point;
+    for (int64_t x = 0; x < count; x++) {
+        float v = (float)row[x] * scale;
+        v = v + offset;
+        out[x] = octet_of(v * inverse, least, most, zero_point);
+    }
 }
 
-static int NAME(proves)(const sw_cutter *cutter, int32_t band, float inverse)
+/* Look for the forms of one band that give, for every number there is, the octet that the division gives. */
+static void NAME(prove)(const sw_cutter *cutter, int32_t band)
 {
-    enum { AT_ONCE = 4096 };
-    SAMPLE number[AT_ONCE];
-    uint8_t divided[AT_ONCE], multiplied[AT_ONCE];
+    enum { NUMBERS = SAMPLE_MAX - SAMPLE_MIN + 1, AT_ONCE = 256 };
+    SAMPLE number[NUMBERS];
+    uint8_t divided[NUMBERS], found[AT_ONCE];
     octet_rule rule = rule_of(cutter, band);
-    rule.inverse = inverse;
-    const float scale = cutter->scale[band], offset = cutter->offset[band];
-    for (int32_t first = SAMPLE_MIN, count; first <= SAMPLE_MAX; first += count) {
-        count = SAMPLE_MAX - first < AT_ONCE ? SAMPLE_MAX - first + 1 : AT_ONCE;
-        for (int32_t i = 0; i < count; i++)
-            number[i] = (SAMPLE)(first + i);
-        NAME(divide)(number, count, scale, offset, cutter->low, cutter->high, rule, divided);
-        NAME(multiply)(number, count, scale, offset, cutter->low, cutter->high, rule, multiplied);
-        if (memcmp(divided, multiplied, (size_t)count) != 0)
-            return 0;
+    for (int32_t i = 0; i < NUMBERS; i++)
+        number[i] = (SAMPLE)(SAMPLE_MIN + i);
+    NAME(divide)(number, NUMBERS, rule, divided);
+    /* beside the obvious numbers there may be some that meet ties where the obvious ones miss them */
+    for (int32_t tried = 0, from; tried < 9; tried++) {
+        rule.form.inverse = beside(1.0f / rule.step, alternate(tried));
+        for (from = 0; from < NUMBERS; from += AT_ONCE) {
+            NAME(multiply)(number + from, AT_ONCE, rule, found);
+            if (memcmp(divided + from, found, AT_ONCE) != 0)
+                break;
+        }
+        if (from == NUMBERS) {
+            cutter->form[band].inverse = rule.form.inverse;
+            break;
+        }
     }
-    return 1;
+#ifdef AVX2_ROWS
+    if (SW_HAS_AVX2) {
+        avx2_plan plan;
+        NAME(avx2_limits)(&plan, cutter, &rule);
+        const float factor = (float)((double)rule.scale / (double)rule.step);
+        const float term = (float)((double)rule.offset / (double)rule.step + rule.zero_point - plan.flip);
+        for (int32_t tried = 0, from; tried < 7 * 17 && isnormal(factor); tried++) {
+            const float here = beside(factor, alternate(tried / 17)), there = term + (float)alternate(tried % 17) / 262144;
+            for (from = 0; from < NUMBERS; from += AT_ONCE) {
+                NAME(avx2_octets)(number + from, AT_ONCE, here, there, &plan, found);
+                if (memcmp(divided + from, found, AT_ONCE) != 0)
+                    break;
+            }
+            if (from == NUMBERS) {
+                cutter->form[band].factor = here, cutter->form[band].term = there;
+                break;
+            }
+        }
+    }
+#endif
 }
 #endif
 
@@ -160,20 +237,29 @@ static int NAME(proves)(const sw_cutter *cutter, int32_t band, float inverse)
 static void NAME(answer)(const cut *c, const SAMPLE *row, int64_t count, int32_t band, int64_t first)
 {
     const sw_cutter *cutter = c->cutter;
-    const float scale = cutter->scale[band], offset = cutter->offset[band], low = cutter->low, high = cutter->high;
     first += (int64_t)band * cutter->side * cutter->side;
     if (cutter->out == SW_OUT_F32) {
-        NAME(convert)(row, count, scale, offset, low, high, (float *)c->out + first);
+        NAME(convert)(row, count, cutter->scale[band], cutter->offset[band], cutter->low, cutter->high,
+                      (float *)c->out + first);
         return;
     }
     const octet_rule rule = rule_of(cutter, band);
+    uint8_t *out = (uint8_t *)c->out + first;
+#ifdef AVX2_ROWS
+    if (rule.form.factor != 0) {
+        avx2_plan plan;
+        NAME(avx2_limits)(&plan, cutter, &rule);
+        const int64_t done = NAME(avx2_octets)(row, count, rule.form.factor, rule.form.term, &plan, out);
+        row += done, out += done, count -= done;
+    }
+#endif
 #ifndef SAMPLE_IS_FLOAT
-    if (rule.inverse != 0) {
-        NAME(multiply)(row, count, scale, offset, low, high, rule, (uint8_t *)c->out + first);
+    if (rule.form.inverse != 0) {
+        NAME(multiply)(row, count, rule, out);
         return;
     }
 #endif
-    NAME(divide)(row, count, scale, offset, low, high, rule, (uint8_t *)c->out + first);
+    NAME(divide)(row, count, rule, out);
 }
 
 #ifndef SAMPLE_IS_FLOAT
@@ -271,6 +357,29 @@ static void NAME(add)(sw_band_stats *each, NAME(row_stats) here)
     each->saturated += here.saturated;
 }
 
+#ifdef AVX2_ROWS
+/* The row that scene row `at` becomes, unless a pixel of it may lack data: then 0, and nothing of it counts. */
+SW_FOR_AVX2 static int NAME(avx2_cut)(const cut *c, avx2_plan *plan, const SAMPLE *samples, int64_t at, int64_t y,
+                                      int any_nodata, SAMPLE nodata)
+{
+    const sw_window *window = c->window;
+    const int64_t side = c->cutter->side, stride = window->col_stride, on = 2; /* rows on, what to ask for already */
+    const int64_t ahead = y + on < side && at + on < c->first_row + window->rows ? on * window->row_stride : 0;
+    const SAMPLE *row = samples + (at - c->first_row) * window->row_stride + stride * c->col;
+    const int octets = c->cutter->out != SW_OUT_F32, measured = c->each != NULL;
+    uint8_t *out = (uint8_t *)c->out + y * side * (octets ? 1 : (int64_t)sizeof(float));
+    for (int32_t p = 0; p < 4 * plan->groups; p++)
+        plan->row[p] = avx2_nothing(SAMPLE_MIN < 0);
+    NAME(avx2_row)(plan, row, stride, side, ahead, out, measured, octets);
+    if (any_nodata && !avx2_is_clear(plan, (uint16_t)nodata, measured, SAMPLE_MIN < 0))
+        return 0;
+    if (measured)
+        avx2_keep(plan, (const uint16_t *)row, stride, side, SAMPLE_MIN < 0);
+    memset(c->valid + y * side, 1, (size_t)side);
+    return 1;
+}
+#endif
+
 static void NAME(cut)(const cut *c, const SAMPLE *samples)
 {
     const sw_cutter *cutter = c->cutter;
@@ -302,27 +411,26 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
     const int64_t fit = GROUP_SAMPLES / (side * many), most = fit < ROWS_AT_ONCE ? fit : ROWS_AT_ONCE;
     const int64_t block = cutter->bands <= group && window->col_stride > 1 && right - left == side ? most : 1;
 #endif
-#ifdef FOUR_BANDS
-    const int four = cutter->bands == 4 && window->col_stride == 4 && window->band_stride == 1 && side % 8 == 0
-                     && right - left == side && band[0] == 0 && band[1] == 1 && band[2] == 2 && band[3] == 3
-                     && cutter->out == SW_OUT_F32 && SW_HAS_AVX2;
-    four_stats quick;
-    four_begin(&quick);
+#ifdef AVX2_ROWS
+    avx2_plan plan;
+    const int quick = right - left == side && SW_HAS_AVX2 && avx2_prepare(&plan, cutter, window, SAMPLE_MIN < 0);
+    if (quick) {
+        const octet_rule rule = rule_of(cutter, 0);
+        NAME(avx2_limits)(&plan, cutter, &rule);
+    }
+    int64_t slow_until = 0; /* a row that lacks data is seldom alone */
 #endif
     walk at = walk_from(c->row, c->scene_rows);
     for (int64_t y = 0, height; y < side; y += height) {
         const int counted = y >= c->top && y < c->bottom && right > left;
-#ifdef FOUR_BANDS
-        if (four && counted) {
-            const int wanted = y + 2 < side && at.at + 2 < c->first_row + window->rows;
-            const SAMPLE *row = samples + (at.at - c->first_row) * window->row_stride + 4 * c->col;
-            if (four_row(row, side, wanted ? 2 * window->row_stride : 0, any_nodata, nodata, cutter->scale,
-                         cutter->offset, cutter->low, cutter->high, (float *)c->out + y * side, side * side, &quick)) {
-                memset(valid + y * side, 1, (size_t)side);
+#ifdef AVX2_ROWS
+        if (quick && counted && y >= slow_until) {
+            if (NAME(avx2_cut)(c, &plan, samples, at.at, y, any_nodata, nodata)) {
                 height = 1;
                 walk_on(&at);
                 continue;
             }
+            slow_until = y + block;
         }
 #endif
         height = counted && block < c->bottom - y ? block : counted && block > 1 ? c->bottom - y : 1;
@@ -384,24 +492,15 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
                 if (bad > 0 && cutter->out == SW_OUT_F32)
                     blank((float *)c->out + there, valid + first, side);
                 else if (bad > 0)
-                    blank_octets((uint8_t *)c->out + there, valid + first, side, rule_of(cutter, b).nought);
+                    blank_octets((uint8_t *)c->out + there, valid + first, side, nought_of(cutter));
                 if (measured)
                     NAME(add)(c->each + b, NAME(measure_valid)(row + left, right - left, valid + first + left));
             }
         }
     }
-#ifdef FOUR_BANDS
-    if (four && c->each)
-        for (int i = 0; i < 16; i++) {
-            const int b = i & 3;
-            sw_band_stats *each = c->each + b;
-            each->minimum = quick.minimum[i] < each->minimum ? quick.minimum[i] : each->minimum;
-            each->maximum = quick.maximum[i] > each->maximum ? quick.maximum[i] : each->maximum;
-            if (i < 4) {
-                each->total += (double)quick.total[b];
-                each->saturated += (int64_t)quick.saturated[b];
-            }
-        }
+#ifdef AVX2_ROWS
+    if (quick && c->each)
+        avx2_report(&plan, SAMPLE_MIN < 0, c->each);
 #endif
     if (c->each && c->stats->pixels == c->stats->nodata)
         for (int32_t b = 0; b < cutter->bands; b++)
@@ -415,4 +514,4 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
 #undef SAMPLE_MIN
 #undef SAMPLE_IS_FLOAT
 #undef SAMPLE_IS_16_BITS
-#undef FOUR_BANDS
+#undef AVX2_ROWS

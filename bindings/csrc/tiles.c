@@ -1,9 +1,9 @@
 /* Tiling, normalisation and statistics in one pass; the four sample types share tile_kernel.h. */
 #include "decl/codes.h"
 #include "decl/tiles.h"
-#include "four_bands.h"
 #include "planes.h"
 #include "portable.h"
+#include "tile_avx2.h"
 
 #include <math.h>
 #include <string.h>
@@ -93,37 +93,48 @@ SW_INLINE float normalised(float sample, float scale, float offset, float low, f
     return v < high ? v : high;
 }
 
-/* How one band becomes octets. */
+/* How one band becomes octets. Rounding goes up with what it rounds, and so does a division: what limits the octet can
+ * limit the number of steps, as long as it has a fraction. */
 typedef struct {
-    float step, inverse; /* inverse 0: divide */
-    int32_t zero_point, least, most;
-    uint8_t nought; /* what a pixel gets that is not valid */
+    float scale, offset, step;
+    float least, most;  /* numbers of steps; low and high as such, and no octet is beyond them */
+    int32_t zero_point;
+    sw_octet_form form;
 } octet_rule;
 
-/* Far enough that every octet is reached, near enough that a float between is exact to the half. */
-#define QUANTA_LEAST -1024.0f
-#define QUANTA_MOST 1024.0f
 #define ROUNDS_TO_EVEN 12582912.0f /* 1.5 * 2**23: what is added to it has no room for fractions */
 
 /* A number of steps, rounded half to even, as an octet. */
-SW_INLINE uint8_t octet_of(float quanta, int32_t zero_point, int32_t least, int32_t most)
+SW_INLINE uint8_t octet_of(float steps, float least, float most, int32_t zero_point)
 {
-    quanta = quanta > QUANTA_LEAST ? quanta : QUANTA_LEAST;
-    quanta = quanta < QUANTA_MOST ? quanta : QUANTA_MOST;
-    quanta = quanta + ROUNDS_TO_EVEN;
-    int32_t number;
-    memcpy(&number, &quanta, sizeof number);
-    number = number - 0x4B400000 + zero_point; /* the bits of ROUNDS_TO_EVEN */
-    number = number > least ? number : least;
-    return (uint8_t)(number < most ? number : most);
+    steps = steps > least ? steps : least; /* not a number (infinity times zero) becomes low */
+    steps = steps < most ? steps : most;
+    steps = steps + ROUNDS_TO_EVEN;
+    steps = steps - ROUNDS_TO_EVEN;
+    return (uint8_t)((int32_t)steps + zero_point);
+}
+
+static float between(float number, float least, float most)
+{
+    return number < least ? least : number > most ? most : number;
 }
 
 static octet_rule rule_of(const sw_cutter *cutter, int32_t band)
 {
-    octet_rule rule = {cutter->step, cutter->sample == SW_SAMPLE_F32 ? 0 : cutter->inverse[band], cutter->zero_point,
-                       cutter->out == SW_OUT_S8 ? INT8_MIN : 0, cutter->out == SW_OUT_S8 ? INT8_MAX : UINT8_MAX, 0};
-    rule.nought = octet_of(0, rule.zero_point, rule.least, rule.most);
-    return rule;
+    const int32_t zero_point = cutter->zero_point, is_signed = cutter->out == SW_OUT_S8;
+    const float least = (float)((is_signed ? INT8_MIN : 0) - zero_point);
+    const float most = (float)((is_signed ? INT8_MAX : UINT8_MAX) - zero_point);
+    return (octet_rule){cutter->scale[band], cutter->offset[band], cutter->step,
+                        between(cutter->low / cutter->step, least, most),
+                        between(cutter->high / cutter->step, least, most), zero_point, cutter->form[band]};
+}
+
+/* What a pixel gets that is not valid. */
+static uint8_t nought_of(const sw_cutter *cutter)
+{
+    const int32_t is_signed = cutter->out == SW_OUT_S8, least = is_signed ? INT8_MIN : 0;
+    const int32_t most = is_signed ? INT8_MAX : UINT8_MAX, number = cutter->zero_point;
+    return (uint8_t)(number < least ? least : number > most ? most : number);
 }
 
 /* From "all bands nodata" and "a band is not a number" to valid or not, in place; returns how many are valid. */
@@ -135,6 +146,22 @@ SW_CLONES static int64_t settle(uint8_t *restrict nodata_then_valid, const uint8
         good += nodata_then_valid[x];
     }
     return good;
+}
+
+/* The float `away` steps from another one, neither zero nor near infinity. */
+static float beside(float number, int32_t away)
+{
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    bits += (uint32_t)away;
+    memcpy(&number, &bits, sizeof bits);
+    return number;
+}
+
+/* 0 1 -1 2 -2 ... */
+static int32_t alternate(int32_t count)
+{
+    return count & 1 ? (count + 1) / 2 : -count / 2;
 }
 
 enum { BAND_GROUP = 16, GROUP_SAMPLES = BAND_GROUP * 4096, ROWS_AT_ONCE = 8 };
@@ -176,9 +203,6 @@ SW_CLONES static void blank_octets(uint8_t *restrict out, const uint8_t *restric
 #define SAMPLE uint16_t
 #define SUM uint32_t /* 8 * 4096 * 65535 fits */
 #define NAME(x) x##_u16
-#ifdef SW_AVX2
-#define FOUR_BANDS 1
-#endif
 #define SAMPLE_MAX UINT16_MAX
 #define SAMPLE_MIN 0
 #define SAMPLE_IS_16_BITS 1
@@ -235,24 +259,16 @@ int sw_cutter_prove(const sw_cutter *cutter)
         return SW_E_ARGUMENT;
     int proved = 0;
     for (int32_t b = 0; b < cutter->bands; b++) {
-        cutter->inverse[b] = 0;
+        cutter->form[b] = (sw_octet_form){0, 0, 0};
         if (cutter->out == SW_OUT_F32 || cutter->sample == SW_SAMPLE_F32)
             continue;
-        /* the quotient as it rounds, and a few numbers beside it: one may meet the ties that the quotient misses */
-        const float nearest = 1.0f / cutter->step;
-        for (int32_t tried = 0; tried < 9 && cutter->inverse[b] == 0; tried++) {
-            uint32_t bits;
-            float inverse;
-            memcpy(&bits, &nearest, sizeof bits);
-            bits += (uint32_t)(tried & 1 ? (tried + 1) / 2 : -tried / 2);
-            memcpy(&inverse, &bits, sizeof inverse);
-            const int holds = cutter->sample == SW_SAMPLE_U8    ? proves_u8(cutter, b, inverse)
-                              : cutter->sample == SW_SAMPLE_U16 ? proves_u16(cutter, b, inverse)
-                                                                : proves_i16(cutter, b, inverse);
-            if (holds)
-                cutter->inverse[b] = inverse;
-        }
-        proved += cutter->inverse[b] != 0;
+        if (cutter->sample == SW_SAMPLE_U8)
+            prove_u8(cutter, b);
+        else if (cutter->sample == SW_SAMPLE_U16)
+            prove_u16(cutter, b);
+        else
+            prove_i16(cutter, b);
+        proved += cutter->form[b].inverse != 0 || cutter->form[b].factor != 0;
     }
     return proved;
 }

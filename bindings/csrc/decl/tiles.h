@@ -9,6 +9,13 @@
 enum { SW_SAMPLE_U8 = 0, SW_SAMPLE_U16 = 1, SW_SAMPLE_I16 = 2, SW_SAMPLE_F32 = 3 };
 enum { SW_OUT_F32 = 0, SW_OUT_U8 = 1, SW_OUT_S8 = 2 };
 
+/* How samples of one band become octets without a division, as sw_cutter_prove() found it to give the same for every
+ * number that the type has; 0 where it does not. */
+typedef struct {
+    float inverse;      /* normalised * inverse, for normalised / step */
+    float factor, term; /* sample * factor + term in one rounding, for all of it; where the machine has that */
+} sw_octet_form;
+
 /* What is the same for every tile of a scene. Never written to after sw_cutter_prove(): threads may share it. */
 typedef struct {
     int32_t sample, out; /* SW_SAMPLE_*, SW_OUT_* */
@@ -20,7 +27,7 @@ typedef struct {
     int32_t has_nodata;
     int32_t zero_point; /* for 8 bits: saturate(round_half_even(normalised / step) + zero_point) */
     float step;
-    float *inverse; /* of the step, per band, where sw_cutter_prove() found one; else 0: the step is divided by */
+    sw_octet_form *form; /* per band */
 } sw_cutter;
 
 /* A block of scene rows in memory. Strides are in samples and positive; the block holds every column of its rows. */
@@ -41,8 +48,7 @@ typedef struct {
     int64_t missing_row; /* with SW_E_WINDOW: the first scene row that the window lacks */
 } sw_tile_stats;
 
-/* Fill cutter->inverse: per band a factor that gives, for every number the integer samples can be, the very octet that
- * the division gives, or 0. Returns the bands that have one, or SW_E_ARGUMENT. */
+/* Fill cutter->form. Returns the bands whose octets need no division, or SW_E_ARGUMENT. */
 int sw_cutter_prove(const sw_cutter *cutter);
 
 /* Cut one tile out of a window, normalise it into planes, measure it.
