@@ -77,49 +77,9 @@ SW_INLINE void spread_any(const uint16_t *samples, int64_t stride, int64_t count
         strided_16(samples + x * stride + i, stride, count - x, to[i] + x);
 }
 
-#ifdef SW_AVX2
-/* transpose_16() of all eight lanes for sixteen pixels: i and i + 8 share a vector. Returns the pixel it came to. */
-SW_FOR_AVX2 static int64_t spread_eight_avx2(const uint16_t *samples, int64_t stride, int64_t count, int last,
-                                             int64_t ahead, uint16_t *const *to)
-{
-    const int64_t end = (count - 1) * stride + last, line = 64 / sizeof *samples;
-    int64_t x = 0, fetched = 0;
-    for (; x + 16 <= count && (x + 15) * stride + 7 <= end; x += 16) {
-        for (; fetched < (x + 16) * stride; fetched += line)
-            SW_PREFETCH(samples + fetched + ahead);
-        __m256i p[8], q[8];
-        for (int i = 0; i < 8; i++) {
-            __m128i low, high;
-            memcpy(&low, samples + (x + i) * stride, sizeof low);
-            memcpy(&high, samples + (x + i + 8) * stride, sizeof high);
-            p[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-        }
-        for (int i = 0; i < 4; i++)
-            q[2 * i] = _mm256_unpacklo_epi16(p[i], p[i + 4]), q[2 * i + 1] = _mm256_unpackhi_epi16(p[i], p[i + 4]);
-        for (int i = 0; i < 4; i++)
-            p[2 * i] = _mm256_unpacklo_epi16(q[i], q[i + 4]), p[2 * i + 1] = _mm256_unpackhi_epi16(q[i], q[i + 4]);
-        for (int i = 0; i < 4; i++)
-            q[2 * i] = _mm256_unpacklo_epi16(p[i], p[i + 4]), q[2 * i + 1] = _mm256_unpackhi_epi16(p[i], p[i + 4]);
-        for (int i = 0; i < 8; i++)
-            memcpy(to[i] + x, &q[i], sizeof q[i]);
-    }
-    return x;
-}
-#endif
-
 SW_CLONES static void spread_16(const uint16_t *samples, int64_t stride, int64_t count, int last, int64_t ahead,
                                 uint16_t *const *to)
 {
-#ifdef SW_AVX2
-    if (last >= 4 && SW_HAS_AVX2) {
-        const int64_t done = spread_eight_avx2(samples, stride, count, last, ahead, to);
-        uint16_t *rest[SW_LANES];
-        for (int i = 0; i < SW_LANES; i++)
-            rest[i] = to[i] + done;
-        spread_any(samples + done * stride, stride, count - done, 8, last, ahead, rest);
-        return;
-    }
-#endif
     if (stride == 4)
         spread_any(samples, 4, count, 4, last, ahead, to);
     else if (last < 4)

@@ -24,8 +24,11 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(SW_NO_AVX2)
 #include <immintrin.h>
 #define SW_AVX2 1
-#define SW_FOR_AVX2 __attribute__((target("avx2,fma")))
-#define SW_HAS_AVX2 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+#define SW_FOR_AVX2 __attribute__((target("avx2")))
+#define SW_HAS_AVX2 __builtin_cpu_supports("avx2")
+/* The same, with multiplication and addition in one rounding, for results that are proved not to depend on it. */
+#define SW_FOR_FMA3 __attribute__((target("avx2,fma")))
+#define SW_HAS_FMA3 (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #endif
 
 /* Two vectors' elements in the order of the numbers that follow, where vectors of fixed size are known. */

@@ -59,25 +59,25 @@ typedef struct {
 } avx2_plan;
 
 /* The samples of a pair as 32-bit numbers. */
-SW_FOR_AVX2 SW_INLINE __m256i avx2_part(__m256i pair, const int second, const int is_signed)
+SW_FOR_FMA3 SW_INLINE __m256i avx2_part(__m256i pair, const int second, const int is_signed)
 {
     if (is_signed)
         return _mm256_srai_epi32(second ? pair : _mm256_slli_epi32(pair, 16), 16);
     return second ? _mm256_srli_epi32(pair, 16) : _mm256_and_si256(pair, _mm256_set1_epi32(0xffff));
 }
 
-SW_FOR_AVX2 SW_INLINE __m256i avx2_least(__m256i a, __m256i b, const int is_signed)
+SW_FOR_FMA3 SW_INLINE __m256i avx2_least(__m256i a, __m256i b, const int is_signed)
 {
     return is_signed ? _mm256_min_epi16(a, b) : _mm256_min_epu16(a, b);
 }
 
-SW_FOR_AVX2 SW_INLINE __m256i avx2_most(__m256i a, __m256i b, const int is_signed)
+SW_FOR_FMA3 SW_INLINE __m256i avx2_most(__m256i a, __m256i b, const int is_signed)
 {
     return is_signed ? _mm256_max_epi16(a, b) : _mm256_max_epu16(a, b);
 }
 
 /* normalised() of eight numbers, at `out`. */
-SW_FOR_AVX2 SW_INLINE void avx2_floats(__m256i sample, __m256 scale, __m256 offset, __m256 low, __m256 high, float *out)
+SW_FOR_FMA3 SW_INLINE void avx2_floats(__m256i sample, __m256 scale, __m256 offset, __m256 low, __m256 high, float *out)
 {
     __m256 v = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sample), scale), offset);
     v = _mm256_max_ps(v, low); /* v > low ? v : low, as normalised() has it */
@@ -85,7 +85,7 @@ SW_FOR_AVX2 SW_INLINE void avx2_floats(__m256i sample, __m256 scale, __m256 offs
 }
 
 /* Rounded half to even; saturated by the packing that follows. */
-SW_FOR_AVX2 SW_INLINE __m256i avx2_rounded(__m256i sample, __m256 factor, __m256 term)
+SW_FOR_FMA3 SW_INLINE __m256i avx2_rounded(__m256i sample, __m256 factor, __m256 term)
 {
     return _mm256_cvtps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sample), factor, term));
 }
@@ -95,14 +95,14 @@ typedef struct {
     __m256i low_octet, high_octet, flip;
 } avx2_limits;
 
-SW_FOR_AVX2 SW_INLINE avx2_limits avx2_limits_of(const avx2_plan *plan)
+SW_FOR_FMA3 SW_INLINE avx2_limits avx2_limits_of(const avx2_plan *plan)
 {
     return (avx2_limits){_mm256_set1_ps(plan->low), _mm256_set1_ps(plan->high), _mm256_set1_epi8(plan->low_octet),
                          _mm256_set1_epi8(plan->high_octet), _mm256_set1_epi8((int8_t)plan->flip)};
 }
 
 /* Four times eight numbers of one band as octets. */
-SW_FOR_AVX2 SW_INLINE __m256i avx2_packed(const __m256i *number, const avx2_limits *limits)
+SW_FOR_FMA3 SW_INLINE __m256i avx2_packed(const __m256i *number, const avx2_limits *limits)
 {
     const __m256i low = _mm256_packs_epi32(number[0], number[1]), high = _mm256_packs_epi32(number[2], number[3]);
     __m256i octets = _mm256_packs_epi16(low, high);
@@ -119,7 +119,7 @@ static void avx2_octet_range(avx2_plan *plan, int is_unsigned, uint8_t low, uint
 }
 
 /* Octets of samples of one band that lie side by side, as many as there are whole steps. */
-SW_FOR_AVX2 SW_INLINE int64_t avx2_octets(const uint16_t *row, int64_t count, float factor, float term,
+SW_FOR_FMA3 SW_INLINE int64_t avx2_octets(const uint16_t *row, int64_t count, float factor, float term,
                                           const avx2_plan *plan, const int is_signed, uint8_t *out)
 {
     const __m256 factors = _mm256_set1_ps(factor), terms = _mm256_set1_ps(term);
@@ -138,7 +138,7 @@ SW_FOR_AVX2 SW_INLINE int64_t avx2_octets(const uint16_t *row, int64_t count, fl
 }
 
 /* Eight lanes of `count` pixels (whole eights) to pairs: pair k of pixel x at to[k * AVX2_CHUNK + x]. */
-SW_FOR_AVX2 SW_INLINE void avx2_spread(const uint16_t *samples, int64_t stride, int64_t count, uint32_t *to)
+SW_FOR_FMA3 SW_INLINE void avx2_spread(const uint16_t *samples, int64_t stride, int64_t count, uint32_t *to)
 {
     for (int64_t x = 0; x < count; x += 8, samples += 8 * stride) {
         __m256i two[4]; /* pixels i and i + 4 */
@@ -156,7 +156,7 @@ SW_FOR_AVX2 SW_INLINE void avx2_spread(const uint16_t *samples, int64_t stride, 
 }
 
 /* One band out of `blocks` pairs, eight pixels each. */
-SW_FOR_AVX2 SW_INLINE __m256i avx2_band(const __m256i *pair, const int blocks, const int second, __m256i sum,
+SW_FOR_FMA3 SW_INLINE __m256i avx2_band(const __m256i *pair, const int blocks, const int second, __m256i sum,
                                         __m256 factor, __m256 term, const avx2_limits *limits, void *to,
                                         const int summed, const int is_signed, const int octets)
 {
@@ -177,7 +177,7 @@ SW_FOR_AVX2 SW_INLINE __m256i avx2_band(const __m256i *pair, const int blocks, c
 }
 
 /* `count` pixels of a pair to two planes, of floats or octets. */
-SW_FOR_AVX2 SW_INLINE void avx2_pair(const uint32_t *pairs, int64_t count, const avx2_limits *limits,
+SW_FOR_FMA3 SW_INLINE void avx2_pair(const uint32_t *pairs, int64_t count, const avx2_limits *limits,
                                      const avx2_lane *lane, uint8_t *to0, uint8_t *to1, avx2_measure *measure,
                                      const int summed, const int bounded, const int is_signed, const int octets)
 {
@@ -202,7 +202,7 @@ SW_FOR_AVX2 SW_INLINE void avx2_pair(const uint32_t *pairs, int64_t count, const
 }
 
 /* One row of `side` pixels (whole steps); `row` its first sample of band 0; `out` where its first plane begins. */
-SW_FOR_AVX2 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t side,
+SW_FOR_FMA3 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t side,
                                           int64_t ahead, uint8_t *out, const int measured, const int is_signed,
                                           const int octets)
 {
@@ -247,7 +247,7 @@ SW_FOR_AVX2 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, 
 }
 
 /* The same for pixels of four samples, which need no memory between transposition and conversion. */
-SW_FOR_AVX2 SW_INLINE void avx2_four_row(avx2_plan *plan, const uint16_t *row, int64_t side, int64_t ahead,
+SW_FOR_FMA3 SW_INLINE void avx2_four_row(avx2_plan *plan, const uint16_t *row, int64_t side, int64_t ahead,
                                          uint8_t *out, const int measured, const int is_signed, const int octets)
 {
     const int blocks = octets ? 4 : 2; /* at least half a line of octets, a line of floats */
@@ -290,7 +290,7 @@ SW_FOR_AVX2 SW_INLINE void avx2_four_row(avx2_plan *plan, const uint16_t *row, i
 }
 
 /* Before the first row: nothing measured. */
-SW_FOR_AVX2 static avx2_measure avx2_nothing(int is_signed)
+SW_FOR_FMA3 static avx2_measure avx2_nothing(int is_signed)
 {
     const __m256i none = _mm256_setzero_si256();
     return (avx2_measure){{none, none},
@@ -299,7 +299,7 @@ SW_FOR_AVX2 static avx2_measure avx2_nothing(int is_signed)
 }
 
 /* Whether some wanted band of this row is above or below `nodata` everywhere: then no pixel lacks data. */
-SW_FOR_AVX2 static int avx2_is_clear(const avx2_plan *plan, uint16_t nodata, int measured, int is_signed)
+SW_FOR_FMA3 static int avx2_is_clear(const avx2_plan *plan, uint16_t nodata, int measured, int is_signed)
 {
     const __m256i missing = _mm256_set1_epi16((int16_t)nodata);
     for (int32_t p = plan->first; p < (measured ? 4 * plan->groups : plan->first + 1); p++) {
@@ -318,7 +318,7 @@ SW_FOR_AVX2 static int avx2_is_clear(const avx2_plan *plan, uint16_t nodata, int
 }
 
 /* Close the sums before they can run over. */
-SW_FOR_AVX2 static void avx2_sum(avx2_plan *plan, int is_signed)
+SW_FOR_FMA3 static void avx2_sum(avx2_plan *plan, int is_signed)
 {
     for (int32_t l = 0; l < 8 * plan->groups; l++) {
         uint32_t part[8];
@@ -331,7 +331,7 @@ SW_FOR_AVX2 static void avx2_sum(avx2_plan *plan, int is_signed)
 }
 
 /* The row that was measured last counts. */
-SW_FOR_AVX2 static void avx2_keep(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t side, int is_signed)
+SW_FOR_FMA3 static void avx2_keep(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t side, int is_signed)
 {
     enum { ROWS_THAT_FIT = 64 }; /* of SW_TILE_SIDE_MAX / 8 samples each, in 32 bits */
     const uint16_t full = is_signed ? INT16_MAX : UINT16_MAX;
@@ -376,7 +376,7 @@ static void avx2_report(avx2_plan *plan, int is_signed, sw_band_stats *each)
 }
 
 /* Where each band lies, and what becomes of it; 0 where this cutter or window is not for these rows. */
-SW_FOR_AVX2 static int avx2_prepare(avx2_plan *plan, const sw_cutter *cutter, const sw_window *window, int is_signed)
+SW_FOR_FMA3 static int avx2_prepare(avx2_plan *plan, const sw_cutter *cutter, const sw_window *window, int is_signed)
 {
     if (window->band_stride != 1 || window->col_stride < 2 || cutter->side % AVX2_STEP || cutter->bands > AVX2_BANDS)
         return 0;

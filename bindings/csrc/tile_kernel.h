@@ -122,7 +122,7 @@ SW_CLONES static void NAME(convert)(const SAMPLE *restrict row, int64_t count, f
 }
 
 #ifdef AVX2_ROWS
-SW_FOR_AVX2 static int64_t NAME(avx2_octets)(const SAMPLE *row, int64_t count, float factor, float term,
+SW_FOR_FMA3 static int64_t NAME(avx2_octets)(const SAMPLE *row, int64_t count, float factor, float term,
                                              const avx2_plan *plan, uint8_t *out)
 {
     return avx2_octets((const uint16_t *)row, count, factor, term, plan, SAMPLE_MIN < 0, out);
@@ -137,7 +137,7 @@ static void NAME(avx2_limits)(avx2_plan *plan, const sw_cutter *cutter, const oc
 }
 
 /* A copy of the row for each way to go through it. */
-SW_FOR_AVX2 static void NAME(avx2_row)(avx2_plan *plan, const SAMPLE *samples, int64_t stride, int64_t side,
+SW_FOR_FMA3 static void NAME(avx2_row)(avx2_plan *plan, const SAMPLE *samples, int64_t stride, int64_t side,
                                        int64_t ahead, uint8_t *out, int measured, int octets)
 {
     enum { IS_SIGNED = SAMPLE_MIN < 0 };
@@ -211,13 +211,14 @@ static void NAME(prove)(const sw_cutter *cutter, int32_t band)
         }
     }
 #ifdef AVX2_ROWS
-    if (SW_HAS_AVX2) {
+    if (SW_HAS_FMA3) {
         avx2_plan plan;
         NAME(avx2_limits)(&plan, cutter, &rule);
         const float factor = (float)((double)rule.scale / (double)rule.step);
         const float term = (float)((double)rule.offset / (double)rule.step + rule.zero_point - plan.flip);
         for (int32_t tried = 0, from; tried < 7 * 17 && isnormal(factor); tried++) {
-            const float here = beside(factor, alternate(tried / 17)), there = term + (float)alternate(tried % 17) / 262144;
+            const float here = beside(factor, alternate(tried / 17));
+            const float there = term + (float)alternate(tried % 17) / 262144;
             for (from = 0; from < NUMBERS; from += AT_ONCE) {
                 NAME(avx2_octets)(number + from, AT_ONCE, here, there, &plan, found);
                 if (memcmp(divided + from, found, AT_ONCE) != 0)
@@ -359,7 +360,7 @@ static void NAME(add)(sw_band_stats *each, NAME(row_stats) here)
 
 #ifdef AVX2_ROWS
 /* The row that scene row `at` becomes, unless a pixel of it may lack data: then 0, and nothing of it counts. */
-SW_FOR_AVX2 static int NAME(avx2_cut)(const cut *c, avx2_plan *plan, const SAMPLE *samples, int64_t at, int64_t y,
+SW_FOR_FMA3 static int NAME(avx2_cut)(const cut *c, avx2_plan *plan, const SAMPLE *samples, int64_t at, int64_t y,
                                       int any_nodata, SAMPLE nodata)
 {
     const sw_window *window = c->window;
@@ -413,7 +414,7 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
 #endif
 #ifdef AVX2_ROWS
     avx2_plan plan;
-    const int quick = right - left == side && SW_HAS_AVX2 && avx2_prepare(&plan, cutter, window, SAMPLE_MIN < 0);
+    const int quick = right - left == side && SW_HAS_FMA3 && avx2_prepare(&plan, cutter, window, SAMPLE_MIN < 0);
     if (quick) {
         const octet_rule rule = rule_of(cutter, 0);
         NAME(avx2_limits)(&plan, cutter, &rule);
@@ -474,9 +475,9 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
             const int measured = counted && c->each;
 #ifndef SAMPLE_IS_FLOAT
             if (measured && bad == 0 && cutter->out == SW_OUT_F32 && right - left == side) {
-                NAME(add)(c->each + b,
-                          NAME(convert_and_measure)(row, side * height, cutter->scale[b], cutter->offset[b],
-                                                    cutter->low, cutter->high, (float *)c->out + (b * side + y) * side));
+                float *to = (float *)c->out + (b * side + y) * side;
+                NAME(add)(c->each + b, NAME(convert_and_measure)(row, side * height, cutter->scale[b], cutter->offset[b],
+                                                                 cutter->low, cutter->high, to));
                 continue;
             }
             if (measured && bad == 0)
