@@ -25,8 +25,8 @@
 #define CANDIDATES 3
 #define NEAR 8 /* neighbours whose classes are candidates, nearest first */
 
-/* Octets that may be read beside a line. */
-#define LINE_MARGIN 8
+/* Octets that may be read beside a line: eight at a time, from up to three behind its last pixel on. */
+#define LINE_MARGIN 16
 
 typedef struct {
     uint32_t alike[ALL_ALIKE + 1];        /* not the class of the left pixel? by the neighbours that have it */

@@ -114,7 +114,7 @@ static void code_start(sw_coder *c, model *m, start *before, const start *here, 
 {
     const uint32_t step = number(c, &m->class_step, (uint32_t)(here->class_value - before->class_value));
     start next = {0, 0, 0};
-    if (step > (uint32_t)(SW_VECTOR_CLASS_MAX - before->class_value)) {
+    if (step > (uint32_t)(SW_VECTOR_CLASS_MAX - before->class_value) || before->class_value + (int32_t)step < 0) {
         c->fault = SW_VEC_CLASS;
         return;
     }
