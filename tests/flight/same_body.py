@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from flight.pipeline.answer import STRIP_ROWS, engine_setup, plan_input, product_header
@@ -20,13 +21,14 @@ from flight.pipeline.flow import FlowMode
 from flight.pipeline.run import NOT_A_JOB, NOT_SCANNED_HZ, coverage_of
 from flight.pipeline.scene_source import SceneSource
 from flight.pipeline.sensor_description import describe_lines
-from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_cutter import StripCutter
 from flight.product.container import ProductAssembler
 from hal.clock import SystemClock
 from hal.sensor.protocol import SensorFormat
 from hal.sensor.scene import open_scene
 from payload_models.loader import load_application
+from payload_models.runtime.policy import DEFAULT_POLICY
+from payload_models.runtime.session import OnnxSession
 
 MODES = {"serial": FlowMode.SERIAL, "overlapped": FlowMode.OVERLAPPED}
 
@@ -47,7 +49,7 @@ def body_of(
             application.model_bytes(plan.variant),
             bands=len(plan.band_indices),
             classes=application.manifest.planes,
-            threads=threads,
+            policy=replace(DEFAULT_POLICY, threads=threads),
         )
         checkpoint = Checkpoint(folder / "work", setup.digest(), info.width)
         flow = Flow(cores=2, mode=MODES[mode])
