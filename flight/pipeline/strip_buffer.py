@@ -251,13 +251,28 @@ class StripReader(_Strip):
         Raises StripLapped when any of them is not in the ring, or left it while it was copied.
         """
         state = self.state()
+        if state is None or count < 1:
+            raise StripLapped(first, count)
+        pixels = state.format.empty(count)
+        return pixels, self.read_into(capture, first, pixels)
+
+    def read_into(self, capture: bytes, first: int, out: NDArray[Any]) -> tuple[tuple[int, int], ...]:
+        """The same into `out` (count, columns, bands), C-contiguous; the lost ranges, whose lines are zeros.
+
+        Raises StripLapped as read() does, and when the ring holds samples of another shape or type; `out` holds
+        anything then.
+        """
+        count = out.shape[0]
+        state = self.state()
         if state is None or state.capture != capture or count < 1:
             raise StripLapped(first, count)
         if first < state.oldest or first + count > state.written:
             raise StripLapped(first, count)
+        form = state.format
+        if out.shape[1:] != (form.columns, form.bands) or out.dtype.name != form.dtype:
+            raise StripLapped(first, count)
         self._lay_out(state.format, state.capacity)
-        pixels = state.format.empty(count)
-        octets = pixels.view(np.uint8).reshape(count, -1)
+        octets = out.view(np.uint8).reshape(count, -1)
         lost: list[tuple[int, int]] = []
         for row, number in zip(octets, range(first, first + count), strict=True):
             slot = number % state.capacity
@@ -267,6 +282,7 @@ class StripReader(_Strip):
                 raise StripLapped(first, count)
             if kind == LOST:
                 lost.append((number, 1))
+                row[:] = 0
                 continue
             row[:] = self._lines[slot]
             if crc32c(row.data) != crc:
@@ -274,7 +290,7 @@ class StripReader(_Strip):
         after = self.state()
         if after is None or after.generation != state.generation or first < after.oldest:
             raise StripLapped(first, count)
-        return pixels, merge_ranges(lost)
+        return merge_ranges(lost)
 
     def _believe(self, words: list[int]) -> StripState:
         generation, low, high, columns, bands, dtype, capacity, base, reserved, written, lost, ended = words

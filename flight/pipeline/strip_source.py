@@ -58,10 +58,15 @@ class StoredLines:
 
     def read(self, first: int, count: int) -> tuple[NDArray[Any], tuple[tuple[int, int], ...]]:
         """Lines as (count, columns, bands) and the lost ranges in them. Raises LinesUnavailable."""
+        pixels = self.meta.format.empty(max(count, 0))
+        return pixels, self.read_into(first, pixels)
+
+    def read_into(self, first: int, pixels: NDArray[Any]) -> tuple[tuple[int, int], ...]:
+        """The same into `pixels`; the lost ranges, whose lines are zeros. Raises LinesUnavailable."""
+        count = pixels.shape[0]
         end = first + count
         if first < 0 or count < 1 or end > self.available or not self._blocks or first < self._blocks[0].header.first:
             raise LinesUnavailable(first, count, self._next)
-        pixels = self.meta.format.empty(count)
         lost: list[tuple[int, int]] = []
         for block in self._blocks:
             header = block.header
@@ -72,7 +77,8 @@ class StoredLines:
                 continue
             if header.kind == LOST or not self._copy(block, start, stop, pixels[start - first : stop - first]):
                 lost.append((start, stop - start))
-        return pixels, merge_ranges(lost)
+                pixels[start - first : stop - first] = 0
+        return merge_ranges(lost)
 
     def release(self, before: int) -> None:
         """Forget where lines < before lie."""
@@ -85,7 +91,7 @@ class StoredLines:
             self._descriptor = -1
 
     def _copy(self, block: Block, start: int, stop: int, out: NDArray[Any]) -> bool:
-        """Lines start ... stop - 1 of one block into `out`; False, and zeros there, when the block is damaged."""
+        """Lines start ... stop - 1 of one block into `out`; False, and nothing done, when the block is damaged."""
         octets = os.pread(self._descriptor, block.header.length, block.payload_at)
         if len(octets) != block.header.length or crc32c(octets) != block.header.payload_crc:
             self.damaged_lines += stop - start
@@ -146,10 +152,9 @@ class StripSource:
         count = out.shape[0]
         if first < self._released or count < 1 or first + count > self.available:
             raise LinesUnavailable(first, count, self._stored.available)
-        pixels, lost = self._read(first, count)
+        lost = self._read_into(first, out)
         if lost:
             self._note(lost)
-        out[...] = pixels
 
     def release(self, before: int) -> None:
         """See LineSource."""
@@ -164,17 +169,16 @@ class StripSource:
         """Close the store's file; the ring stays the caller's."""
         self._stored.close()
 
-    def _read(self, first: int, count: int) -> tuple[NDArray[Any], tuple[tuple[int, int], ...]]:
+    def _read_into(self, first: int, out: NDArray[Any]) -> tuple[tuple[int, int], ...]:
         if self._ring is not None:
             try:
-                pixels, lost = self._ring.read(self._capture, first, count)
-                if pixels.shape[1:] == (self.columns, self.bands) and pixels.dtype == self.dtype:
-                    self.lines_from_ring += count
-                    return pixels, lost
+                lost = self._ring.read_into(self._capture, first, out)
+                self.lines_from_ring += out.shape[0]
+                return lost
             except (StripLapped, StripInvalid):
                 pass  # the store has them
-        self.lines_from_store += count
-        return self._stored.read(first, count)
+        self.lines_from_store += out.shape[0]
+        return self._stored.read_into(first, out)
 
     def _note(self, lost: tuple[tuple[int, int], ...]) -> None:
         ranges = merge_ranges([*self._lost, *lost])

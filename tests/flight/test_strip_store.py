@@ -267,7 +267,7 @@ def test_a_block_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 
 def lines_of(source: StripSource, first: int, count: int) -> np.ndarray:
-    pixels = np.empty((count, source.columns, source.bands), source.dtype)
+    pixels = np.full((count, source.columns, source.bands), 77, source.dtype)
     source.read_into(first, pixels)
     return pixels
 
