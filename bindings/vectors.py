@@ -24,7 +24,7 @@ _REASONS = {
     int(lib.SW_VEC_BEHIND): "octets follow the last number",
     int(lib.SW_VEC_NUMBER): "a number is longer than any can be",
     int(lib.SW_VEC_PLACE): f"a place is not within {PLACE_MAX} quarters of a pixel",
-    int(lib.SW_VEC_CLASS): f"a class is above {CLASS_MAX}",
+    int(lib.SW_VEC_CLASS): f"a class is not from 0 to {CLASS_MAX}",
     int(lib.SW_VEC_RINGS): "rings or vertices do not add up to the stated numbers",
     int(lib.SW_VEC_REPEATED): "a ring has the same vertex twice in a row",
     int(lib.SW_VEC_NO_AREA): "a ring encloses nothing",

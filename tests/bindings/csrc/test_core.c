@@ -572,6 +572,11 @@ static void test_frame_clock(void)
     free(frames);
 }
 
+/* drive_vectors.c */
+void drive_nms(void);
+void drive_simplify(void);
+void drive_vectors(void);
+
 int main(void)
 {
     test_checks();
@@ -583,6 +588,9 @@ int main(void)
     test_runs();
     test_lzw();
     test_trace();
+    drive_nms();
+    drive_simplify();
+    drive_vectors();
     test_frame_clock();
     puts("test_core: all functions of the C core hold at their edges");
     return 0;

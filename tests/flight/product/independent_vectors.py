@@ -96,7 +96,7 @@ def start(d: Decisions, before: tuple[int, int, int], unit: int) -> tuple[int, i
     """Class, y, x."""
     step = d.number("class")
     value = before[0] + step
-    need(value <= 255, "class")
+    need(0 <= value <= 255, "class")
     y = d.signed("first") if step else before[1] + d.number("down")
     x = (0 if step else before[2]) + d.signed("across")
     return value, place(y, unit), place(x, unit)
