@@ -4,6 +4,7 @@
 #include "decl/codes.h"
 #include "decl/crc.h"
 #include "decl/frame_clock.h"
+#include "decl/gate.h"
 #include "decl/lzw.h"
 #include "decl/mask.h"
 #include "decl/regions.h"
@@ -323,6 +324,38 @@ static void test_mask(void)
     }
 }
 
+static void test_gate(void)
+{
+    for (int turn = 0; turn < 800; turn++) {
+        const int64_t rows = 1 + (noise() >> 8) % 9, cols = 1 + (noise() >> 8) % 140, depth = 1 + (noise() >> 8) % 20;
+        const size_t size = turn % 4 == 0 ? 1 : turn % 4 == 3 ? 4 : 2, samples = (size_t)(rows * cols * depth);
+        uint8_t *data = octets(samples * size);
+        for (size_t i = 0; i < samples * size; i++)
+            data[i] = (uint8_t)(noise() >> 16); /* as floats: any bit pattern */
+        int32_t *band = octets((size_t)depth * sizeof *band);
+        for (int32_t b = 0; b < depth; b++)
+            band[b] = b;
+        sw_gate gate = {.sample = turn % 4, .bands = (int32_t)depth, .band = band, .rows = rows, .cols = cols,
+                        .row_stride = cols * depth, .col_stride = depth, .band_stride = 1, .has_nodata = turn & 8,
+                        .has_bright = turn & 16, .nodata = 90, .bright = 1000};
+        if (turn & 4)
+            gate.row_stride = cols, gate.col_stride = 1, gate.band_stride = rows * cols;
+        double *seen = octets(3 * (size_t)depth * sizeof *seen);
+        sw_gate_counts counts;
+        REQUIRE(sw_gate_look(data, &gate, seen, seen + depth, seen + 2 * depth, &counts) == SW_OK);
+        REQUIRE(counts.nodata >= 0 && counts.bright >= 0 && counts.nodata + counts.bright <= rows * cols);
+        for (int64_t b = 0; b < depth; b++)
+            REQUIRE(counts.nodata == rows * cols || seen[b] <= seen[depth + b]);
+        gate.cols = 0;
+        REQUIRE(sw_gate_look(data, &gate, seen, seen, seen, &counts) == SW_E_ARGUMENT);
+        gate.cols = cols, gate.sample = 4;
+        REQUIRE(sw_gate_look(data, &gate, seen, seen, seen, &counts) == SW_E_ARGUMENT);
+        free(data);
+        free(band);
+        free(seen);
+    }
+}
+
 static void test_runs(void)
 {
     for (int turn = 0; turn < 400; turn++) {
@@ -586,6 +619,7 @@ int main(void)
     test_regions();
     test_mask();
     test_runs();
+    test_gate();
     test_lzw();
     test_trace();
     drive_nms();
