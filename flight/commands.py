@@ -40,6 +40,7 @@ def register(commands: Subcommands) -> None:
     schema.set_defaults(run=run_schema)
 
     doctor = commands.add_parser("doctor", help="what this computer offers to flight software")
+    doctor.add_argument("--config", type=Path, metavar="FILE", help="a satellite's configuration, for [inference]")
     doctor.add_argument("--json", action="store_true", help="one JSON object on stdout")
     doctor.set_defaults(run=run_doctor)
 
@@ -81,7 +82,12 @@ def run_doctor(arguments: argparse.Namespace) -> CommandResult:
     from flight.doctor import as_text, examine
     from hal.clock import SystemClock
 
-    checks = examine(SystemClock(), Path.cwd())
+    table, base = None, Path()
+    if arguments.config is not None:
+        from flight.config import load_config
+
+        table, base = load_config(arguments.config).inference, arguments.config.parent
+    checks = examine(SystemClock(), Path.cwd(), table=table, base=base)
     data = [{"name": c.name, "ok": c.ok, "found": c.found, "advice": c.advice} for c in checks]
     return CommandResult({"checks": data}, as_text(checks))
 

@@ -11,6 +11,7 @@ from msgspec import Meta
 from hal.clock import Clock, SystemClock
 from hal.shared_clock import SharedClock
 from hal.toml_records import ConfigError, load_record
+from payload_models.runtime.policy import InferenceTable
 
 
 class Satellite(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -108,6 +109,7 @@ class SatelliteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     storage: Storage = Storage()
     link: Link = Link()
     agent: AgentTable = AgentTable()
+    inference: InferenceTable = InferenceTable()
     station: tuple[Station, ...] = ()
     run_dir: str = "run"  # sockets, journal, strips, products; relative to the file
     keys_dir: str = "keys"

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flight.pipeline.inference import setup_of
 from hal.clock import Clock
+from payload_models.runtime.errors import CommissioningInvalid, ProviderMissing, RuntimeUnusable
+from payload_models.runtime.policy import InferencePolicy, InferenceTable, policy_of, this_machine
+from payload_models.runtime.probe import RuntimeFound, probe
+from payload_models.runtime.providers import requested
 
-PROBE_S = 20.0
 LOW_SPACE_BYTES = 1 << 30
 SLOW_SYNC_S = 0.05
 FINE_RESOLUTION_S = 1e-6
@@ -31,13 +33,30 @@ class Check:
     advice: str
 
 
-def examine(clock: Clock, folder: Path, root: Path = Path("/")) -> list[Check]:
-    """Look at the computer. folder: where the mission would write; root: the file system of devices and sensors."""
+def examine(
+    clock: Clock,
+    folder: Path,
+    root: Path = Path("/"),
+    table: InferenceTable | None = None,
+    base: Path = Path(),
+) -> list[Check]:
+    """Look at the computer. folder: where the mission would write; root: the file system of devices and sensors.
+
+    table: the configuration's `[inference]`, its paths relative to `base`; None: none.
+    """
+    table = table or InferenceTable()
+    found: RuntimeFound | RuntimeUnusable
+    try:
+        found = probe()
+    except RuntimeUnusable as error:
+        found = error
     return [
         _cores(),
         _real_time(),
         _memory_lock(),
-        _providers(),
+        _providers(found),
+        _inference(found, policy_of(table, this_machine(root))),
+        _precision(table, base),
         _clock_resolution(),
         _watchdog(root / "dev" / "watchdog"),
         _storage(folder, clock),
@@ -78,21 +97,43 @@ def _memory_lock() -> Check:
     return Check("memory_lock", unlimited, found, "" if unlimited else "set LimitMEMLOCK=infinity in the unit")
 
 
-def _providers() -> Check:
-    """In a child: a wheel built for another processor dies with an illegal instruction (known on Raspberry Pi 4)."""
-    code = "import onnxruntime as o; print(o.__version__, ','.join(o.get_available_providers()))"
+def _providers(found: RuntimeFound | RuntimeUnusable) -> Check:
+    """Probed in a child: a wheel built for another processor dies with an illegal instruction (known on Pi 4)."""
+    if isinstance(found, RuntimeUnusable):
+        return Check("providers", False, found.reason, found.advice)
+    return Check("providers", True, f"{found.version} {','.join(found.providers)}", "")
+
+
+def _inference(found: RuntimeFound | RuntimeUnusable, policy: InferencePolicy) -> Check:
+    """The session policy, and whether this build has what it names."""
+    said = (
+        f"{policy.target}: {', '.join(policy.providers)}; {policy.threads} thread(s), arena "
+        f"{'on' if policy.arena else 'off'}, {'' if policy.deterministic else 'not '}deterministic, "
+        f"{policy.tile_limit_s:g} s a tile, {policy.memory_mb} MB"
+    )
+    if isinstance(found, RuntimeUnusable):
+        return Check("inference", False, said, "no graph can be run")
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=PROBE_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Check("providers", False, "ONNX Runtime does not load in time", "reinstall: pip install 'swath[cpu]'")
-    if done.returncode < 0:
-        found = f"ONNX Runtime dies with signal {-done.returncode}"
-        return Check("providers", False, found, "install an ONNX Runtime made for this processor")
-    if done.returncode:
-        return Check("providers", False, "ONNX Runtime is not installed", "pip install 'swath[cpu]'")
-    return Check("providers", True, done.stdout.strip(), "")
+        requested(policy, found.providers)
+    except ProviderMissing as error:
+        return Check("inference", False, said, f"`{error.provider}` is configured and not there: nothing will be run")
+    return Check("inference", True, said, "")
+
+
+def _precision(table: InferenceTable, base: Path) -> Check:
+    """Which form of each application's graphs is run here."""
+    if table.precision == "float":
+        return Check("precision", True, "float, as configured", "")
+    if not table.commissioned:
+        advice = "`swath models bench APP --commission DIR` says what is faster here"
+        return Check("precision", True, "float: nothing is commissioned", advice)
+    try:
+        setup = setup_of(table, base)
+    except CommissioningInvalid as error:
+        return Check("precision", False, "float: the record does not hold", str(error))
+    records = setup.commissioned.records if setup.commissioned is not None else ()
+    found = [f"{record.application} {'/'.join(entry.precision for entry in record.variants)}" for record in records]
+    return Check("precision", bool(found), "; ".join(found) or "float: no record", "")
 
 
 def _clock_resolution() -> Check:

@@ -42,6 +42,7 @@ from flight.pipeline.answers import AnswerDesk
 from flight.pipeline.control import CameraReport, PayloadReport
 from flight.pipeline.control_sockets import ControlServer
 from flight.pipeline.geolocate import Geolocator
+from flight.pipeline.inference import InferenceSetup
 from flight.pipeline.process_setup import Parent, StopFlag, lower_rights
 from flight.product.envelope import encrypt_to
 from flight.replay import replay
@@ -176,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run-dir", required=True, type=Path)
     parser.add_argument("--journal-fd", required=True, type=int, help="stream socket of the journal writer")
     parser.add_argument("--answer-fd", required=True, type=int, help="descriptor of the answer slots")
+    parser.add_argument("--inference", metavar="JSON", help="session policy and what was commissioned")
     parser.add_argument("--restarts", default="{}", metavar="JSON", help="restarts of each process so far")
     parser.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
     return parser
@@ -187,7 +189,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parent, stop = Parent(signal.SIGTERM, arguments.parent), StopFlag()
     lower_rights(nice=0, memory_mb=None)  # a core dump of this process would hold the keys
     try:
-        parts = open_onboard(arguments.config, arguments.run_dir, arguments.journal_fd, arguments.answer_fd)
+        inference = InferenceSetup.from_argument(arguments.inference) if arguments.inference else InferenceSetup()
+        parts = open_onboard(arguments.config, arguments.run_dir, arguments.journal_fd, arguments.answer_fd, inference)
         process = FlightProcess(parts, RunPaths(arguments.run_dir), json.loads(arguments.restarts))
     except SwathError as error:
         _log({"event": "cannot_begin", "code": error.code, "message": str(error)})

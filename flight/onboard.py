@@ -13,6 +13,7 @@ from flight.agent.keys import KeyStore
 from flight.agent.orbit import Station
 from flight.config import SatelliteConfig, load_config, make_clock
 from flight.pipeline.answer_slots import AnswerReader
+from flight.pipeline.inference import InferenceSetup
 from flight.services.journal import WriterClient
 from hal.clock import Clock
 from hal.navigation.protocol import Navigation
@@ -22,7 +23,7 @@ from hal.radio.protocol import Radio
 from hal.registry import open_device
 from hal.sensor.camera_file import CameraFile, load_camera
 from hal.watchdog.protocol import Watchdog
-from payload_models.loader import Application, applications, load_application
+from payload_models.loader import Application, applications
 
 JOURNAL_READY_S = 30.0
 
@@ -62,13 +63,15 @@ class Onboard:
     camera: CameraFile | None = None
 
 
-def open_onboard(config_path: Path, run_dir: Path, journal_fd: int, answer_fd: int) -> Onboard:
+def open_onboard(
+    config_path: Path, run_dir: Path, journal_fd: int, answer_fd: int, inference: InferenceSetup
+) -> Onboard:
     """Open all of it. Raises ConfigError, KeyFileInvalid, HalError, ModelError or JournalError."""
     config = load_config(config_path)
     clock = make_clock(config.clock)
     camera = load_camera((config_path.parent / config.camera).resolve()) if config.camera else None
     keys = KeyStore.load((config_path.parent / config.keys_dir).resolve())
-    loaded, disabled = load_applications(config.agent.applications)
+    loaded, disabled = load_applications(config.agent.applications, inference)
     journal = WriterClient(socket.socket(fileno=journal_fd))
     journal.ready(JOURNAL_READY_S)
     table = config.devices
@@ -91,13 +94,15 @@ def open_onboard(config_path: Path, run_dir: Path, journal_fd: int, answer_fd: i
     return Onboard(config, run_dir, clock, keys, devices, journal, answers, loaded, disabled, stations, camera)
 
 
-def load_applications(names: tuple[str, ...]) -> tuple[dict[str, Application], dict[str, str]]:
+def load_applications(
+    names: tuple[str, ...], inference: InferenceSetup
+) -> tuple[dict[str, Application], dict[str, str]]:
     """The applications named, or all that came with the software; and what had to be left out, with the reason."""
     loaded: dict[str, Application] = {}
     disabled: dict[str, str] = {}
     for name in names or tuple(applications()):
         try:
-            loaded[name] = load_application(name, check_graphs=True)
+            loaded[name] = inference.application(name)
         except SwathError as error:  # a bad application disables itself, never the satellite
             disabled[name] = str(error)
     return loaded, disabled

@@ -221,7 +221,10 @@ def _table(data: dict[str, Any], found: RuntimeFound) -> list[str]:
     policy = data["policy"]
     lines = [
         f"ONNX Runtime {found.version}; {policy['target']}: {', '.join(policy['providers'])}",
-        f"{'model':<22} {'form':<5} {'thr':>3} {'median':>10} {'10..90 %':>14} {'tiles/s':>8} {'peak':>7} {'/float':>6}",
+        (
+            f"{'model':<20} {'form':<5} {'thr':>3} {'median':>10} {'10..90 %':>14} "
+            f"{'tiles/s':>8} {'peak':>7} {'/float':>6}"
+        ),
     ]
     for entry in data["variants"]:
         spread = f"{entry['p10_ms']:.2f}..{entry['p90_ms']:.2f}"
@@ -229,8 +232,9 @@ def _table(data: dict[str, Any], found: RuntimeFound) -> list[str]:
         if entry["fits"] is not None:
             fit = f"  {'fits' if entry['fits'] else 'FALLS BEHIND'}, busy {100 * entry['utilisation']:.0f} %"
         lines.append(
-            f"{entry['model']:<22} {entry['precision']:<5} {entry['threads']:>3} {entry['median_ms']:>7.2f} ms "
-            f"{spread:>14} {entry['tiles_per_s']:>8.1f} {entry['peak_rss_mb']:>4.0f} MB {entry['over_float']:>6.2f}{fit}"
+            f"{entry['model']:<20} {entry['precision']:<5} {entry['threads']:>3} {entry['median_ms']:>7.2f} ms "
+            f"{spread:>14} {entry['tiles_per_s']:>8.1f} {entry['peak_rss_mb']:>4.0f} MB "
+            f"{entry['over_float']:>6.2f}{fit}"
         )
     for choice in data["choice"]:
         for precision, reason in choice["refused"].items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from payload_models.errors import ApplicationUnknown, HashMismatch, ModelFileUnreadable
 from payload_models.graph_guard import check_application
 from payload_models.graph_rules import GraphLimits
-from payload_models.manifest import Manifest, Variant, load_manifest
+from payload_models.manifest import GraphForm, Manifest, Variant, load_manifest
 
 MANIFEST_NAME = "manifest.toml"
 MAX_MODEL_BYTES = 64 << 20
@@ -22,6 +22,7 @@ class Application:
 
     manifest: Manifest
     folder: Path
+    chosen: tuple[int, ...] = ()  # by variant: the form of the graph that was commissioned; empty: float
 
     @property
     def name(self) -> str:
@@ -47,9 +48,13 @@ class Application:
             raise ModelFileUnreadable(str(path), f"larger than {limit} bytes")
         return octets
 
-    def model_bytes(self, variant: int, form: int = 0) -> bytes:
-        """The graph of one variant, or one of its int8 forms. Raises ModelFileUnreadable, HashMismatch."""
-        entry = self.manifest.variant[variant].forms[form]
+    def form(self, variant: int) -> GraphForm:
+        """The form of a variant's graph that is run here."""
+        return self.manifest.variant[variant].forms[self.chosen[variant] if self.chosen else 0]
+
+    def model_bytes(self, variant: int, form: int | None = None) -> bytes:
+        """The graph of one variant: the form that is run here, or another. Raises ModelFileUnreadable, HashMismatch."""
+        entry = self.form(variant) if form is None else self.manifest.variant[variant].forms[form]
         octets = self.read(entry.model, MAX_MODEL_BYTES)
         found = hashlib.sha256(octets).hexdigest()
         if found != entry.sha256:

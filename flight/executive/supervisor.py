@@ -20,12 +20,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+import msgspec
+
 from flight.config import SatelliteConfig
 from flight.executive.errors import ExecutiveError
 from flight.pipeline.answer_slots import create_answer_memory
+from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup, setup_of
 from flight.pipeline.shared_memory import read_only
 from flight.pipeline.strip_buffer import create_strip_memory
 from hal.clock import Clock
+from payload_models.runtime.errors import CommissioningInvalid
 
 FIRST_BACKOFF_S = 0.05
 MAX_BACKOFF_S = 2.0
@@ -102,12 +106,14 @@ class Supervisor:
     _strip_fd: int = -1
     _strip_read_fd: int = -1
     _answer_fd: int = -1
+    _inference: InferenceSetup = FLOAT_ON_CPU
 
     def run(self) -> int:
         """Exit status of the flight process: 0 when it ended as commanded."""
         for folder in (self.paths.root, self.paths.strips, self.paths.work):
             folder.mkdir(parents=True, exist_ok=True)
         storage = self.config.storage
+        self._inference = self._commissioned()
         self._strip_fd = create_strip_memory(storage.strip_buffer_mb << 20)
         self._strip_read_fd = read_only(self._strip_fd)
         self._answer_fd = create_answer_memory(storage.answer_slots, storage.answer_slot_kb << 10)
@@ -147,6 +153,18 @@ class Supervisor:
                 if key.data == "flight" and (status == 0 or (status == 2 and self._never_flew())):
                     return status
         return 0
+
+    def _commissioned(self) -> InferenceSetup:
+        """One reading for both processes: the flight process names in products what the payload process runs.
+
+        A record that does not hold disables itself: float graphs are run as they came.
+        """
+        table = self.config.inference
+        try:
+            return setup_of(table, self.config_path.parent)
+        except CommissioningInvalid as error:
+            self.report({"event": "not_commissioned", "code": error.code, "message": str(error)})
+            return setup_of(msgspec.structs.replace(table, commissioned=""), self.config_path.parent)
 
     def _never_flew(self) -> bool:
         """The first flight process could not begin: a mistake in the configuration, which no restart mends."""
@@ -209,6 +227,7 @@ class Supervisor:
                 (
                     *("--config", str(self.config_path), "--run-dir", str(self.paths.root)),
                     *("--journal-fd", str(ours.fileno()), "--answer-fd", str(self._answer_fd)),
+                    *("--inference", self._inference.to_argument()),
                     *("--restarts", json.dumps(restarts), "--parent", str(os.getpid())),
                 ),
                 (ours.fileno(), self._answer_fd),
@@ -235,7 +254,7 @@ class Supervisor:
                 *("--control", self.paths.endpoint("payload"), "--strip-fd", str(self._strip_read_fd)),
                 *("--answer-fd", str(self._answer_fd), "--store", str(self.paths.strips)),
                 *("--work", str(self.paths.work), "--clock", self.config.clock.to_json()),
-                *("--parent", str(os.getpid())),
+                *("--inference", self._inference.to_argument(), "--parent", str(os.getpid())),
             ),
             (self._strip_read_fd, self._answer_fd),
         )

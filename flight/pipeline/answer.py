@@ -76,7 +76,7 @@ def engine_setup(
         threshold=manifest.threshold(parameters),
         nodata=meta.nodata,
         area=pixel_area(area, geo_model(meta)) if area else None,
-        model_sha256=bytes.fromhex(manifest.variant[plan.variant].sha256),
+        model_sha256=bytes.fromhex(application.form(plan.variant).sha256),
     )
 
 
@@ -123,7 +123,7 @@ def product_header(
         capture_id=capture_id,
         application=manifest.name,
         application_version=manifest.version,
-        model_sha256=bytes.fromhex(manifest.variant[plan.variant].sha256),
+        model_sha256=bytes.fromhex(application.form(plan.variant).sha256),
         parameters=tuple(parameters.items()),
         software=f"swath {__version__}",
         sensor=meta.sensor,

@@ -24,6 +24,7 @@ def register(commands: Subcommands) -> None:
     parser.add_argument("--area", type=Path, metavar="GEOJSON", help="look only inside these polygons")
     parser.add_argument("--ais", type=Path, metavar="FILE", help="AIS reports to compare ships with")
     parser.add_argument("--param", action="append", default=[], metavar="K=V", help="a parameter of the application")
+    parser.add_argument("--inference", type=Path, metavar="FILE", help="session policy, as the table [inference]")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=run)
 
@@ -32,8 +33,15 @@ def run(arguments: argparse.Namespace) -> CommandResult:
     """Run it and say what came of it."""
     from flight.agent.keys import development_key
     from flight.pipeline.area_file import read_area
+    from flight.pipeline.inference import setup_of
     from flight.pipeline.run import Order, run_scene
     from hal.clock import SystemClock
+    from hal.toml_records import load_record
+    from payload_models.runtime.policy import InferenceTable
+
+    inference = setup_of(InferenceTable(), Path())
+    if arguments.inference is not None:
+        inference = setup_of(load_record(arguments.inference, InferenceTable), arguments.inference.parent)
 
     order = Order(
         scene=arguments.scene,
@@ -44,6 +52,7 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         reference=arguments.reference,
         ais=arguments.ais,
         parameters=tuple(_parameter(given) for given in arguments.param),
+        inference=inference,
     )
     try:
         key = development_key(KEYS, os.urandom)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,14 @@ from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.control import InferOrder, StripOffer
 from flight.pipeline.engine import Engine, Flow, Progress, Step
 from flight.pipeline.geolocate import placed_by
+from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup
 from flight.pipeline.process_errors import AnswerOutOfRange
 from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_buffer import StripReader
 from flight.pipeline.strip_source import StripSource
 from payload_models.errors import ApplicationUnknown
-from payload_models.loader import MANIFEST_NAME, Application, applications, load_application
+from payload_models.loader import MANIFEST_NAME, Application, applications
+from payload_models.runtime.opening import open_session
 
 MAX_KEPT_JOBS = 8  # folders of jobs that nobody has told to forget
 
@@ -32,24 +35,30 @@ class ModelShelf:
     """Applications that passed the graph guard, and the sessions made from them. Each is checked once per process."""
 
     folder: Path | None  # beside those that came with the installation
+    inference: InferenceSetup = FLOAT_ON_CPU
+    host_s: Callable[[], float] | None = None  # for the watchdog; None: runs are not timed
     _applications: dict[str, Application] = field(default_factory=dict)
     _sessions: dict[tuple[str, int], OnnxSession] = field(default_factory=dict)
 
     def application(self, name: str) -> Application:
         """Raises ApplicationUnknown and every error of load_application."""
         if name not in self._applications:
-            self._applications[name] = load_application(self._place(name), check_graphs=True)
+            self._applications[name] = self.inference.application(self._place(name))
         return self._applications[name]
 
     def session(self, name: str, variant: int) -> OnnxSession:
         """The graph of one variant, its hash verified, ready to run."""
         if (name, variant) not in self._sessions:
-            application = self.application(name)
-            self._sessions[name, variant] = OnnxSession(
-                application.model_bytes(variant),
-                bands=len(application.manifest.variant[variant].bands),
-                classes=application.manifest.planes,
+            opened = open_session(
+                self.application(name),
+                variant,
+                self.inference.policy,
+                self.inference.commissioned,
+                host_s=self.host_s,
             )
+            for fallback in opened.fallbacks:
+                print(f"payload: {name}: not as commissioned: {fallback.name.lower()}", file=sys.stderr)
+            self._sessions[name, variant] = opened.session
         return self._sessions[name, variant]
 
     def _place(self, name: str) -> Path:

@@ -19,6 +19,7 @@ from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.control import ForgetOrder, IdleOrder, InferOrder, PayloadOrder
 from flight.pipeline.control_sockets import ControlPeer
 from flight.pipeline.engine import Flow
+from flight.pipeline.inference import InferenceSetup
 from flight.pipeline.payload import Payload
 from flight.pipeline.payload_job import ModelShelf
 from flight.pipeline.process_setup import Parent, StopFlag, clock_argument, incarnation_of, lower_rights
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--store", required=True, type=Path, help="folder of the strip store, only read")
     arguments.add_argument("--work", required=True, type=Path, help="folder for checkpoints")
     arguments.add_argument("--applications", type=Path, help="applications beside the built-in ones")
+    arguments.add_argument("--inference", metavar="JSON", help="session policy and what was commissioned")
     arguments.add_argument("--memory-mb", type=int, help="bound of the address space (default: none)")
     arguments.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
     arguments.add_argument("--clock", required=True, metavar="JSON", help="the mission clock")
@@ -62,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         lower_rights(nice=NICE, memory_mb=arguments.memory_mb)
         clock = clock_argument(arguments.clock)
+        inference = InferenceSetup.from_argument(arguments.inference) if arguments.inference else InferenceSetup()
         ring, slots = StripReader(arguments.strip_fd), AnswerWriter(arguments.answer_fd)
         peer = ControlPeer[PayloadOrder](arguments.control, (InferOrder, IdleOrder, ForgetOrder), incarnation_of(clock))
     except SwathError as error:
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         store=arguments.store,
         ring=ring,
         slots=slots,
-        shelf=ModelShelf(arguments.applications),
+        shelf=ModelShelf(arguments.applications, inference, clock.host_s),
         host_s=clock.host_s,
         flow=Flow(cores=len(os.sched_getaffinity(0))),
     )

@@ -11,6 +11,7 @@ from flight.agent.keys import SigningKey
 from flight.pipeline.answer import STRIP_ROWS, engine_setup, plan_input, product_header
 from flight.pipeline.area_file import Ring
 from flight.pipeline.engine import Engine, Flow, Progress, Step
+from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup
 from flight.pipeline.peak_memory import peak_rss_mb
 from flight.pipeline.run_errors import (
     NeedsInput,
@@ -21,7 +22,6 @@ from flight.pipeline.run_errors import (
 )
 from flight.pipeline.scene_source import SceneSource
 from flight.pipeline.sensor_description import describe_lines
-from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_cutter import StripCutter
 from flight.product.container import DEFAULT_LIMITS, Coverage, Product, ProductAssembler, open_container, seal
 from flight.product.export import geojson, geotiff, png
@@ -30,7 +30,8 @@ from flight.product.projection import is_supported
 from hal.clock import Clock
 from hal.sensor.protocol import SensorFormat
 from hal.sensor.scene import Scene, SceneInfo, SceneUnreadable, open_scene
-from payload_models.loader import Application, load_application
+from payload_models.loader import Application
+from payload_models.runtime.opening import Opened, open_session
 
 NOT_A_JOB = bytes(32)
 HASH_BLOCK = 1 << 20
@@ -49,6 +50,7 @@ class Order:
     reference: Path | None = None
     ais: Path | None = None
     parameters: tuple[tuple[str, float], ...] = ()
+    inference: InferenceSetup = FLOAT_ON_CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def run_scene(order: Order, key: SigningKey, clock: Clock, cores: int = 1) -> Ru
     Raises SceneError, ModelError, PipelineError or ProductError; no file is left half written.
     """
     began_s = clock.host_s()
-    application = load_application(order.application, check_graphs=True)
+    application = order.inference.application(order.application)
     _check_needs(application, order)
     parameters = application.manifest.parameters(dict(order.parameters))
     before = _state_of(order.scene)
@@ -87,7 +89,7 @@ def run_scene(order: Order, key: SigningKey, clock: Clock, cores: int = 1) -> Ru
         info = scene.info
         if info.width * info.height > DEFAULT_LIMITS.pixels:
             raise SceneTooManyPixels(info.path, info.width * info.height, DEFAULT_LIMITS.pixels)
-        work = _Work(scene, application, parameters, order)
+        work = _Work(scene, application, parameters, order, clock.host_s)
         _make_folder(order.out)
         body, progress = work.body(clock, cores)
     if _state_of(order.scene) != before:
@@ -102,7 +104,7 @@ def run_scene(order: Order, key: SigningKey, clock: Clock, cores: int = 1) -> Ru
         total_s=clock.host_s() - began_s,
         peak_rss_mb=peak_rss_mb(),
         outputs=outputs,
-        notes=_notes(order, application, progress, product),
+        notes=(*_notes(order, application, progress, product), *_fallback_notes(work.opened)),
     )
 
 
@@ -134,7 +136,14 @@ def _make_folder(folder: Path) -> None:
 class _Work:
     """One scene through the engine; all that can be refused without reading pixels is refused by the constructor."""
 
-    def __init__(self, scene: Scene, application: Application, parameters: dict[str, float], order: Order) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        application: Application,
+        parameters: dict[str, float],
+        order: Order,
+        host_s: Callable[[], float],
+    ) -> None:
         info = scene.info
         meta = describe_lines(
             info, SensorFormat(info.width, len(info.bands), info.dtype, NOT_SCANNED_HZ, lines=info.height)
@@ -142,9 +151,9 @@ class _Work:
         plan = plan_input(application, meta)
         self._scene, self._planes = scene, application.manifest.planes
         self._setup = engine_setup(application, plan, meta, parameters, order.area)
-        self._session = OnnxSession(
-            application.model_bytes(plan.variant), bands=len(plan.band_indices), classes=self._planes
-        )
+        inference = order.inference
+        self.opened = open_session(application, plan.variant, inference.policy, inference.commissioned, host_s=host_s)
+        self._session = self.opened.session
         self._header = product_header(
             application,
             plan,
@@ -211,6 +220,14 @@ def _write(container: bytes, product: Product, stem: Path) -> tuple[Output, ...]
         export(product, path)
         outputs.append(Output(path.resolve(), kind, path.stat().st_size))
     return tuple(outputs)
+
+
+def _fallback_notes(opened: Opened) -> tuple[str, ...]:
+    return tuple(
+        f"not as commissioned: {fallback.name.lower().replace('_', ' ')}; {opened.form.precision} was run on "
+        f"{', '.join(opened.policy.providers)}"
+        for fallback in opened.fallbacks
+    )
 
 
 def _notes(order: Order, application: Application, progress: Progress, product: Product) -> tuple[str, ...]:

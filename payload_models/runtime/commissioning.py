@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from payload_models.loader import Application
 from payload_models.runtime.errors import CommissioningInvalid
 from payload_models.runtime.policy import Provider
 
@@ -80,6 +82,38 @@ class _Sealed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     record: msgspec.Raw
     kind: Literal["hmac-sha256", "sha256"]
     seal: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class Commissioned:
+    """Records whose seals were checked, and the folder with the prepared graphs."""
+
+    folder: Path
+    records: tuple[CommissioningRecord, ...]
+
+    def of(self, application: Application, variant: int) -> VariantRecord | None:
+        """What was recorded of a variant of that version; None where it was recorded of other graphs."""
+        for record in self.records:
+            if (record.application, record.version) != (application.name, application.manifest.version):
+                continue
+            if variant >= len(record.variants):
+                return None
+            found, hashes = record.variants[variant], [form.sha256 for form in application.variants[variant].forms]
+            return found if found.float_sha256 == hashes[0] and found.model_sha256 in hashes else None
+        return None
+
+    def names(self, application: Application) -> bool:
+        """Whether there is a record about an application of that name."""
+        return any(record.application == application.name for record in self.records)
+
+    def applied(self, application: Application) -> Application:
+        """The application with the recorded forms of its graphs."""
+        chosen = []
+        for number, variant in enumerate(application.variants):
+            record = self.of(application, number)
+            hashes = [form.sha256 for form in variant.forms]
+            chosen.append(hashes.index(record.model_sha256) if record is not None else 0)
+        return replace(application, chosen=tuple(chosen))
 
 
 def choose(measured: tuple[Measured, ...]) -> Precision:

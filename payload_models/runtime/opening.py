@@ -12,7 +12,7 @@ import onnxruntime
 
 from payload_models.loader import Application
 from payload_models.manifest import GraphForm
-from payload_models.runtime.commissioning import CommissioningRecord, Prepared, VariantRecord, prepared_path
+from payload_models.runtime.commissioning import Commissioned, Prepared, prepared_path
 from payload_models.runtime.errors import GraphRejected, ProviderMissing
 from payload_models.runtime.policy import InferencePolicy
 from payload_models.runtime.prepared import MAX_PREPARED_BYTES, key_of
@@ -44,21 +44,6 @@ _REASONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Commissioned:
-    """Records whose seals were checked, and the folder with the prepared graphs."""
-
-    folder: Path
-    records: tuple[CommissioningRecord, ...]
-
-    def of(self, application: Application, variant: int) -> VariantRecord | None:
-        """What was recorded of a variant of that version."""
-        for record in self.records:
-            if (record.application, record.version) == (application.name, application.manifest.version):
-                return record.variants[variant] if variant < len(record.variants) else None
-        return None
-
-
-@dataclass(frozen=True, slots=True)
 class Opened:
     """A session, the graph that it runs, and why it is not as prepared (in order of occurrence)."""
 
@@ -86,16 +71,14 @@ def open_session(
     """
     entry, side = application.manifest.variant[variant], application.manifest.input.tile
     fallbacks: list[Fallback] = []
-    record = commissioned.of(application, variant) if commissioned is not None else None
-    form = 0
-    if record is not None:
-        hashes = [known.sha256 for known in entry.forms]
-        if record.float_sha256 != hashes[0] or record.model_sha256 not in hashes:
+    record = None
+    if commissioned is not None:
+        record = commissioned.of(application, variant)
+        if record is None and commissioned.names(application):
             fallbacks.append(Fallback.MODEL_CHANGED)
-            record = None
-        elif policy.precision == "commissioned":
-            form = hashes.index(record.model_sha256)
-    chosen = entry.forms[form]
+        if policy.precision == "commissioned":
+            application = commissioned.applied(application)
+    chosen = application.form(variant)
     here = list(onnxruntime.get_available_providers()) if available is None else list(available)
 
     def make(octets: bytes, policy: InferencePolicy, *, optimised: bool) -> OnnxSession:
@@ -135,7 +118,7 @@ def open_session(
         if record is None:
             fallbacks.append(Fallback.NOT_PREPARED)
         policy = replace(policy, providers=policy.providers[1:])
-    session = make(application.model_bytes(variant, form), policy, optimised=False)
+    session = make(application.model_bytes(variant), policy, optimised=False)
     return Opened(session, chosen, policy, False, tuple(fallbacks))
 
 

@@ -30,6 +30,7 @@ class InferenceTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     tile_limit_s: Annotated[float, Meta(gt=0, le=3600)] | None = None
     memory_mb: Annotated[int, Meta(ge=16, le=1_048_576)] | None = None
     commissioned: str = ""  # folder of what `swath models bench --commission` recorded; relative to the file
+    commissioning_key: str = ""  # file of the key that sealed it; empty: only hashes protect it
 
     def __post_init__(self) -> None:
         if self.providers is not None and len(set(self.providers)) != len(self.providers):

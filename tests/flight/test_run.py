@@ -15,7 +15,7 @@ import rasterio
 import rasterio.features
 import rasterio.warp
 
-import flight.pipeline.run
+import flight.pipeline.inference
 from flight.product.commands import read_product
 from payload_models.loader import load_application
 from tests.flight.run_cases import NO_ANSWER, PLACES, Case, path_of, swath, water_map
@@ -67,7 +67,7 @@ BY_NAME = {case.name: case for case in CASES}
 def _graphs_are_checked_once() -> Any:
     """The graph guard's child process costs more than a small scene; test_graph_guard.py is about it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(flight.pipeline.run, "load_application", cache(load_application))
+    patch.setattr(flight.pipeline.inference, "load_application", cache(load_application))
     yield
     patch.undo()
 
@@ -164,6 +164,7 @@ def test_the_polygons_rasterised_by_gdal_are_the_mask(ran: Any, name: str) -> No
     if not expected.any():
         assert collection["features"] == []
         return
+    assert case.epsg is not None
     assert agreement(collection, expected, case.epsg, PLACES[case.epsg]) >= 0.98
 
 
@@ -216,7 +217,7 @@ def test_a_parameter_changes_the_answer_as_the_graph_says(tmp_path: Path) -> Non
 def test_the_command_itself_prints_one_object_and_logs_nothing_on_stdout(tmp_path: Path) -> None:
     case = BY_NAME["smaller_than_a_tile"]
     scene = case.write(tmp_path)
-    command = [sys.executable, "-m", "flight.cli", "run", scene, "--app", "water", "--out", "out", "--json"]
+    command = [sys.executable, "-m", "flight.cli", "run", str(scene), "--app", "water", "--out", "out", "--json"]
     done = subprocess.run(
         [*command, *case.arguments()], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
         check=False,
