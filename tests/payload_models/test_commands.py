@@ -18,9 +18,9 @@ from payload_models.commands import register
 from payload_models.errors import ApplicationUnknown, CaseInvalid, FrameIncomplete, GraphRefused, HashMismatch
 from payload_models.loader import load_application
 from payload_models.measuring import measure
-from payload_models.runtime.commissioning import read_record
+from payload_models.runtime.commissioning import Commissioned, read_record
 from payload_models.runtime.errors import BenchDied, ProviderMissing, RuntimeUnusable
-from payload_models.runtime.opening import Commissioned, open_session
+from payload_models.runtime.opening import open_session
 from payload_models.runtime.policy import DEFAULT_POLICY
 from payload_models.scoring import Confusion, score
 from tests.payload_models.folders import copy_of, edit, exchange_graph

@@ -14,6 +14,7 @@ import pytest
 
 from payload_models.loader import Application, load_application
 from payload_models.runtime.commissioning import (
+    Commissioned,
     CommissioningRecord,
     Measured,
     Prepared,
@@ -28,7 +29,7 @@ from payload_models.runtime.commissioning import (
     write_record,
 )
 from payload_models.runtime.errors import CommissioningInvalid, GraphRejected, ProviderMissing
-from payload_models.runtime.opening import Commissioned, Fallback, Opened, open_session
+from payload_models.runtime.opening import Fallback, Opened, open_session
 from payload_models.runtime.policy import DEFAULT_POLICY, Provider
 from payload_models.runtime.prepared import build_engine, device_identity, key_of, optimise, processor_digest
 from payload_models.runtime.session import OnnxSession, sealed_file
