@@ -228,7 +228,11 @@ class PayloadDesk:
             self.failures.append(error.code)
             placed = meta
         self._unplaced_s = None
-        return placed
+        try:
+            return self._geolocator.calibrate(placed)
+        except SwathError as error:  # night: the numbers stay numbers, and applications refuse them
+            self.failures.append(error.code)
+            return placed
 
     def _hear_payload(self, report: PayloadReport) -> None:
         if report.incarnation != self._incarnation:

@@ -140,7 +140,7 @@ class AnswerDesk:
             area=area,
             acked_strips=0,
             strip_rows=STRIP_ROWS,
-            camera=meta.camera,
+            meta=meta,
         )
         geometry = AnswerGeometry(job, meta.columns, STRIP_ROWS, lines, len(app.manifest.classes))
         self._answers[job] = _Answer(order, assembler, geometry, durable=assembler.strips)

@@ -40,6 +40,7 @@ class CaptureMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     epsg: Annotated[int, Meta(ge=1, le=999_999)] | None = None
     gsd_m: Annotated[float, Meta(gt=0, le=1e6)] | None = None
     camera: Annotated[bytes, Meta(max_length=MAX_GEOMETRY_BYTES)] = b""  # CBOR of a CameraGeometry; empty: none
+    register_to: Annotated[int, Meta(ge=0, lt=MAX_BANDS)] | None = None  # band that the others are moved onto
 
     def __post_init__(self) -> None:
         for field in ("band_names", "band_common", "band_centre_nm", "scale", "offset"):
@@ -54,6 +55,8 @@ class CaptureMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         numbers += [value for value in (self.nodata, self.gsd_m, self.line_rate_hz) if value is not None]
         if not all(map(math.isfinite, numbers)):
             raise ValueError("numbers must be finite")
+        if self.register_to is not None and self.register_to >= self.bands:
+            raise ValueError("register_to is no band")
         if self.camera and self.geometry is None:
             raise ValueError("a camera geometry of other columns")
 

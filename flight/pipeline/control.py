@@ -16,7 +16,6 @@ from msgspec import Meta
 from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.process_errors import ControlError
 from flight.pipeline.strip_buffer import MAX_LINES
-from flight.product.geolocation import MAX_GEOMETRY_BYTES
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_STRIP_ROWS = 4096
@@ -70,7 +69,7 @@ class InferOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     area: Area  # (longitude, latitude) vertices of one ring; empty: the whole scene
     acked_strips: Annotated[int, Meta(ge=0, le=MAX_LINES)]
     strip_rows: Annotated[int, Meta(ge=1, le=MAX_STRIP_ROWS)]
-    camera: Annotated[bytes, Meta(max_length=MAX_GEOMETRY_BYTES)] = b""  # geometry of the capture, where it is known
+    meta: CaptureMeta | None = None  # what the flight process knows of the lines: place, calibration, registration
 
     def same_job(self, other: InferOrder) -> bool:
         """Whether both orders differ at most in what has been acknowledged."""

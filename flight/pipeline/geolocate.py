@@ -18,6 +18,7 @@ from flight.pipeline.errors import PipelineError
 from flight.product.geolocation import CameraGeometry
 from hal.navigation.protocol import NavigationFix
 from hal.platform.protocol import PlatformState
+from hal.sensor.calibration import reflectance_scales, sun_over
 from hal.sensor.camera_file import CameraFile
 from hal.sensor.strip_geometry import strip_geometry
 
@@ -48,7 +49,8 @@ class Geolocator:
             self._told.append(state)
 
     def place(self, meta: CaptureMeta, start_s: float, lines: int) -> CaptureMeta:
-        """The description with the geometry of `lines` lines from `start_s` on; unchanged where it has a transform.
+        """The description with what the camera file adds for `lines` lines from `start_s` on: their geometry
+        and the band to register to. Unchanged where it has a transform.
 
         Raises CameraDiffers, and as strip_geometry().
         """
@@ -65,12 +67,24 @@ class Geolocator:
             at=self._at,
             attitude=tuple(self._told),
         )
-        return placed_by(meta, geometry.to_cbor())
+        band = self._camera.register_to
+        return msgspec.structs.replace(
+            meta,
+            camera=geometry.to_cbor(),
+            register_to=meta.band_names.index(band) if band in meta.band_names else None,
+        )
 
+    def calibrate(self, meta: CaptureMeta) -> CaptureMeta:
+        """The description with reflectance instead of a detector's numbers, by the camera file's gains and the sun over
+        the strip. Unchanged where the file has no gains or the numbers are calibrated already.
 
-def placed_by(meta: CaptureMeta, camera: bytes) -> CaptureMeta:
-    """The description with a geometry, as an order or a record carries it; unchanged where that is empty."""
-    return msgspec.structs.replace(meta, camera=camera) if camera else meta
+        Raises GainsMissing; SunTooLow at night.
+        """
+        geometry = meta.geometry
+        if geometry is None or self._camera.radiometry is None or meta.radiometry != "dn":
+            return meta
+        scale, offset = reflectance_scales(self._camera.radiometry, meta.band_names, sun_over(geometry))
+        return msgspec.structs.replace(meta, radiometry="toa", scale=scale, offset=offset)
 
 
 def largest_sigma_m(geometry: CameraGeometry) -> float:

@@ -17,9 +17,9 @@ from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.control import InferOrder, StripOffer
 from flight.pipeline.engine import Engine, Flow, Progress, Step
-from flight.pipeline.geolocate import placed_by
 from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup
-from flight.pipeline.process_errors import AnswerOutOfRange
+from flight.pipeline.process_errors import AnswerOutOfRange, CaptureAbsent, LinesDiffer
+from flight.pipeline.registered_lines import RegisteredLines, registered
 from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_buffer import StripReader
 from flight.pipeline.strip_source import StripSource
@@ -90,18 +90,24 @@ class PayloadJob:
         application = shelf.application(order.application)  # checked while the capture is still awaited
         self._source = StripSource(store, order.capture, ring)
         try:
-            meta = placed_by(self._source.meta, order.camera)
+            meta = self._source.meta if order.meta is None else order.meta
+            if meta.format != self._source.meta.format:
+                raise LinesDiffer(order.capture)
+            lines = registered(self._source, meta.register_to, meta.nodata)
+            if lines is None:
+                raise CaptureAbsent(order.capture)  # not enough of it to measure on
             plan = plan_input(application, meta)
             area = (order.area,) if order.area else ()
             setup = engine_setup(application, plan, meta, dict(order.parameters), area)
             session = shelf.session(order.application, plan.variant)
-            digest = hashlib.sha256(setup.digest() + order.capture).digest()
+            shifts = lines.digest() if isinstance(lines, RegisteredLines) else b""
+            digest = hashlib.sha256(setup.digest() + order.capture + shifts).digest()
             self._checkpoint = Checkpoint(job_folder(work, order.job), digest, meta.columns)
         except BaseException:
             self._source.close()
             raise
         try:
-            self._engine = Engine(setup, self._source, session, _keep_nothing, host_s, self._checkpoint, flow)
+            self._engine = Engine(setup, lines, session, _keep_nothing, host_s, self._checkpoint, flow)
         except BaseException:
             self._source.close()
             self._checkpoint.close()
@@ -110,7 +116,7 @@ class PayloadJob:
         self._offered: dict[int, StripOffer] = {}
         self.finished = False
         # Nothing before the first unfinished tile row is read again; three tiles cover overlap and reflection.
-        self._source.release(max(0, self._engine.progress.rows_final - 3 * setup.grid.tile))
+        lines.release(max(0, self._engine.progress.rows_final - 3 * setup.grid.tile))
 
     @property
     def progress(self) -> Progress:

@@ -61,6 +61,16 @@ class StoreFull(StoreError):
         self.needed_bytes, self.limit_bytes = needed_bytes, limit_bytes
 
 
+class LinesDiffer(PipelineError, ValueError):
+    """An order whose description of a capture has other columns, bands or samples than its stored lines."""
+
+    code = "lines_differ"
+
+    def __init__(self, capture: bytes) -> None:
+        super().__init__(f"capture {capture.hex()[:16]}: the order describes other lines than those stored")
+        self.capture = capture.hex()
+
+
 class CaptureAbsent(StoreError):
     """No capture of this id in the store, or one whose lines were removed."""
 

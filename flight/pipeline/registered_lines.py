@@ -9,6 +9,7 @@ value the edge repeats.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight.pipeline.lines import LineSource
-from flight.pipeline.registration import BandShift
+from flight.pipeline.registration import BandShift, NoTexture, measure_shifts
 
+MEASURED_LINES, LEAST_MEASURED_LINES = 512, 128
+MEASURED_BYTES = 32 << 20  # of the lines that shifts are measured on, above LEAST_MEASURED_LINES
 BLOCK_LINES = 64  # moved at once; bounds the memory of one call
 _BEFORE, _AFTER = 1, 2  # lines that the kernel needs on each side
 
@@ -35,6 +38,10 @@ class RegisteredLines:
         self._low, self._high = min(0, min(whole) - _BEFORE), max(0, max(whole) + _AFTER)
         self._kept: NDArray[Any] = np.zeros((0, source.columns, source.bands), np.dtype(source.dtype))
         self._kept_first = 0
+
+    def digest(self) -> bytes:
+        """Names the shifts in a checkpoint."""
+        return repr([(shift.across_px, shift.along_px) for shift in self._shifts]).encode()
 
     @property
     def columns(self) -> int:
@@ -116,6 +123,29 @@ class RegisteredLines:
             self._source.read_into(first + known, lines[known:])
         self._kept, self._kept_first = lines, first
         return lines
+
+
+def registered(source: LineSource, reference: int | None, nodata: float | None) -> LineSource | None:
+    """The lines with their bands moved onto band `reference`, as measured on the first of them.
+
+    The lines themselves where there is no reference, and where they have no texture to measure on, which is told on
+    standard error. None while too few lines have come. Raises ShiftTooLarge.
+    """
+    if reference is None:
+        return source
+    line_bytes = source.columns * source.bands * np.dtype(source.dtype).itemsize
+    wanted = max(LEAST_MEASURED_LINES, min(MEASURED_LINES, MEASURED_BYTES // line_bytes))
+    if source.lines is None and source.available < wanted:
+        return None
+    first = np.empty((min(wanted, source.available), source.columns, source.bands), np.dtype(source.dtype))
+    if not len(first):
+        return source
+    source.read_into(0, first)
+    try:
+        return RegisteredLines(source, measure_shifts(first, reference, nodata=nodata), nodata)
+    except NoTexture as error:
+        print(f"registration: {error}; bands are taken as they come", file=sys.stderr)
+        return source
 
 
 def _moved(taps: NDArray[Any], along: float, across: float, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -75,6 +75,7 @@ class CameraFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     boresight: Boresight = Boresight()
     sigma: CameraSigma = CameraSigma()
     radiometry: RadiometryTable | None = None
+    register_to: Name | None = None  # the band that the others are moved onto; None: they lie on each other
 
     def __post_init__(self) -> None:
         numbers = (self.focal_mm, self.pixel_pitch_um, self.along_track_mm, self.height_m, *self.distortion)

@@ -25,7 +25,8 @@ from flight.product.projection import lonlat_to_pixel, pixel_area_m2, pixel_to_l
 from hal.clock import SimulatedClock
 from hal.navigation.orbit import driver, selftest_options
 from hal.platform.protocol import PlatformState
-from hal.sensor.camera_file import CameraFile
+from hal.sensor.calibration import SunTooLow, sun_over
+from hal.sensor.camera_file import BandGain, CameraFile, RadiometryTable
 from hal.sensor.strip_geometry import AttitudeUnknown
 from tests.faults.hostile_bench import MemoryJournal, water
 from tests.faults.hostile_peers import META
@@ -59,6 +60,27 @@ def test_lines_without_a_place_get_that_of_the_camera_and_others_keep_theirs() -
     with_transform = msgspec.structs.replace(LINES, transform=(1.0, 0.0, 0.0, 0.0, -1.0, 0.0), epsg=32612)
     assert at.place(with_transform, START_S, 230) is with_transform
     assert at.place(LINES, START_S, 0) is LINES
+
+
+GAINS = RadiometryTable(
+    kind="reflectance", band=tuple(BandGain(name=name, gain=1e-4, offset=0.01) for name in META.band_names)
+)
+
+
+def test_numbers_become_reflectance_by_gains_and_sun_and_night_leaves_them_numbers() -> None:
+    camera_file = msgspec.structs.replace(CAMERA, radiometry=GAINS, register_to=META.band_names[1])
+    at = geolocator(-1.0, 2.0, 2499.0, 2502.0, camera_file=camera_file)
+    numbers = msgspec.structs.replace(LINES, radiometry="dn", scale=(1.0,) * LINES.bands, offset=(0.0,) * LINES.bands)
+    by_day = at.place(numbers, START_S + 2500.0, 230)
+    assert by_day.register_to == 1 and by_day.radiometry == "dn" and by_day.geometry is not None
+    toa, slant = at.calibrate(by_day), sun_over(by_day.geometry).slant
+    assert toa.radiometry == "toa" and 1.0 < slant < 1.2
+    assert toa.scale[0] == pytest.approx(1e-4 * slant) and toa.offset[-1] == pytest.approx(0.01 * slant)
+    with pytest.raises(SunTooLow):
+        at.calibrate(at.place(numbers, START_S, 230))
+    assert at.calibrate(LINES) is LINES, "no place, no sun"
+    calibrated = at.place(LINES, START_S, 230)
+    assert at.calibrate(calibrated) is calibrated, "reflectance already"
 
 
 def test_the_camera_must_be_the_one_that_took_the_lines() -> None:
@@ -98,7 +120,7 @@ def test_an_order_carries_the_geometry_and_a_restart_finds_it_again() -> None:
     header, order = begun(desk)
     assert header.geo.camera == meta.geometry and len(header.footprint) == 32
     assert type(header).unpack(header.pack()) == header
-    assert decode(encode(order), (InferOrder,)).camera == meta.camera
+    assert decode(encode(order), (InferOrder,)).meta == meta
     again = AnswerDesk(MemoryJournal(), reader, {"water": water()})
     for record in journal.records:
         again.replay(record[1] if isinstance(record, tuple) else record)
