@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bindings.faults import BufferMismatch
 from bindings.ffi import check, ffi, lib, view
@@ -63,30 +64,52 @@ def label_runs(class_map: NDArray[np.uint8], value: int) -> Runs:
     return Runs(row, first, end, part, parts)
 
 
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """All parts as columns: rings one after another, the exterior of each part before its holes."""
+
+    ring_counts: NDArray[np.int32]  # (parts,) rings of each part
+    vertex_counts: NDArray[np.int32]  # (rings,) corners of each ring, not closed
+    vertices: NDArray[np.int32]  # (corners, 2) x, y in pixels
+
+
+def trace_outlines(class_map: NDArray[np.uint8], value: int, runs: Runs) -> Outlines:
+    """The rings of each part of `runs`, in their order; directions as in Polygon.
+
+    runs: label_runs() of the same map and value. Memory: some 60 octets a corner, one bit a pixel. Raises
+    BufferMismatch.
+    """
+    points, ends, starts, pinched = _rings(class_map, value)
+    vertices, counts, rings, outer = _cut_at_pinches(points, ends, pinched)
+    keys = runs.row.astype(np.int64) * class_map.shape[1] + runs.first
+    parts = runs.part[np.maximum(np.searchsorted(keys, starts, side="right") - 1, 0)][rings] if runs.parts else rings
+    ring_counts = np.bincount(parts, minlength=runs.parts)
+    exteriors = np.bincount(parts, weights=outer, minlength=runs.parts)
+    if len(ring_counts) != runs.parts or (exteriors != 1).any():
+        raise BufferMismatch("runs", "are not those of this map: a part has not one outline")
+    order = np.lexsort((np.arange(len(parts)), 1 - outer, parts))
+    begins = (np.cumsum(counts) - counts)[order]
+    counts = counts[order]
+    within = np.cumsum(counts) - counts
+    places = np.arange(len(vertices)) + np.repeat(begins - within, counts)
+    return Outlines(ring_counts.astype(np.int32), counts.astype(np.int32), vertices[places])
+
+
 def trace_polygons(class_map: NDArray[np.uint8], value: int, runs: Runs) -> Iterator[Polygon]:
-    """One polygon for each part of `runs`, in their order.
+    """One polygon for each part of `runs`, in their order: trace_outlines(), part by part.
 
     runs: label_runs() of the same map and value. Raises BufferMismatch.
     """
-    points, ends, starts, pinched = _rings(class_map, value)
-    keys = runs.row.astype(np.int64) * class_map.shape[1] + runs.first
-    parts = runs.part[np.searchsorted(keys, starts, side="right") - 1]
-    order = np.argsort(parts, kind="stable")
-    bounds = np.searchsorted(parts[order], np.arange(runs.parts + 1))
-    begins = np.concatenate((np.zeros(1, np.int64), ends[:-1]))
-    for part in range(runs.parts):
-        exterior: NDArray[np.int32] | None = None
-        holes: list[NDArray[np.int32]] = []
-        for ring in order[bounds[part] : bounds[part + 1]]:
-            corners = points[begins[ring] : ends[ring]]
-            for loop in _cut_at_pinches(corners) if pinched[ring] else [corners]:
-                if _area(loop) > 0:
-                    exterior = loop
-                else:
-                    holes.append(loop)
-        if exterior is None:
-            raise BufferMismatch("runs", f"part {part} has no outline in this map")
-        yield Polygon(exterior, tuple(holes))
+    outlines = trace_outlines(class_map, value, runs)
+    ends = np.cumsum(outlines.vertex_counts, dtype=np.int64).tolist()
+    start = ring = 0
+    for count in outlines.ring_counts.tolist():
+        rings = []
+        for end in ends[ring : ring + count]:
+            rings.append(outlines.vertices[start:end])
+            start = end
+        ring += count
+        yield Polygon(rings[0], tuple(rings[1:]))
 
 
 def _map(class_map: NDArray[np.uint8]) -> tuple[object, int, int, int]:
@@ -128,28 +151,37 @@ def _rings(
     return points, ends, starts, pinched
 
 
-def _cut_at_pinches(corners: NDArray[np.int32]) -> list[NDArray[np.int32]]:
-    """The ring as loops that pass no corner twice, in the order in which they close."""
-    loops: list[NDArray[np.int32]] = []
-    path: list[tuple[int, int]] = []
-    place: dict[tuple[int, int], int] = {}
-    for x, y in corners.tolist():
-        corner = (x, y)
-        if corner in place:
-            start = place[corner]
-            loop = path[start:]
-            loops.append(np.array(loop, np.int32))
-            for passed in loop[1:]:
-                del place[passed]
-            del path[start + 1 :]
-        else:
-            place[corner] = len(path)
-            path.append(corner)
-    loops.append(np.array(path, np.int32))
-    return loops
+def _cut_at_pinches(
+    points: NDArray[np.int32], ends: NDArray[np.int64], pinched: NDArray[np.uint8]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Loops that pass no corner twice: their corners, and per loop its corners, its ring, whether it is an exterior."""
+    lengths = np.diff(ends, prepend=0)
+    longest = int(lengths.max(initial=1))
+    if longest >= 1 << 30:
+        raise BufferMismatch("class_map", f"an outline of {longest} corners, fewer than {1 << 30} are taken")
+    table_bits = max(1, (2 * longest - 1).bit_length())
+    capacity = len(points) // 4
+    out = np.empty_like(points)
+    loop_end, loop_ring = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    outer = np.empty(capacity, np.uint8)
+    path, place, table = (np.empty(size, np.int32) for size in (longest, longest, 1 << table_bits))
+    count = check(
+        lib.sw_rings_cut(
+            _address("int32_t *", points, np.int32, 2),
+            _address("int64_t *", ends, np.int64),
+            _address("uint8_t *", pinched, np.uint8),
+            len(ends),
+            _address("int32_t *", out, np.int32, 2),
+            _address("int64_t *", loop_end, np.int64),
+            _address("int64_t *", loop_ring, np.int64),
+            _address("uint8_t *", outer, np.uint8),
+            capacity,
+            *(_address("int32_t *", scratch, np.int32) for scratch in (path, place, table)),
+            table_bits,
+        )
+    )
+    return out, np.diff(loop_end[:count], prepend=0), loop_ring[:count], outer[:count]
 
 
-def _area(corners: NDArray[np.int32]) -> int:
-    """Twice the signed area; positive for a ring that runs clockwise on screen."""
-    x, y = corners[:, 0].astype(np.int64), corners[:, 1].astype(np.int64)
-    return int(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
+def _address(pointer: str, array: NDArray[Any], dtype: DTypeLike, ndim: int = 1) -> Any:
+    return ffi.cast(pointer, view("scratch", array, dtype, ndim, writable=True))

@@ -38,4 +38,15 @@ typedef struct {
 int sw_trace_rings(const uint8_t *map, int64_t rows, int64_t cols, int64_t stride, uint8_t value, uint8_t *visited,
                    sw_rings *rings);
 
+/* Cut rings into loops that pass no corner twice, in the order in which they close; a ring that is not pinched is one.
+ * points, ring_end, ring_pinched  of `rings` rings, as sw_trace_rings gives them (here all in one array)
+ * out        as many corners as there are
+ * loop_end   per loop: corners up to and with its last; no loop has fewer than 4
+ * loop_ring  per loop: index of its ring; loop_outer: 1 if it runs clockwise on screen
+ * path, place  scratch, one each per corner of the longest ring; table: 2^table_bits, at least twice as many
+ * Returns the number of loops, or SW_E_SPACE. Never allocates. */
+int64_t sw_rings_cut(const int32_t *points, const int64_t *ring_end, const uint8_t *ring_pinched, int64_t rings,
+                     int32_t *out, int64_t *loop_end, int64_t *loop_ring, uint8_t *loop_outer, int64_t loop_capacity,
+                     int32_t *path, int32_t *place, int32_t *table, int table_bits);
+
 #endif

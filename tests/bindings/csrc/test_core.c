@@ -458,6 +458,40 @@ static void test_lzw(void)
         REQUIRE(sw_lzw_decode(NULL, 0, NULL, (size_t)UINT32_MAX + 1, &made, &at_fault) == SW_E_ARGUMENT);
 }
 
+/* What sw_trace_rings made, cut at its pinches: the same corners, in loops of four or more. */
+static void require_cut(const sw_rings *rings)
+{
+    const int64_t corners = rings->point_count, most = corners / 4;
+    int64_t longest = 1;
+    for (int64_t ring = 0; ring < rings->ring_count; ring++) {
+        const int64_t count = rings->ring_end[ring] - (ring > 0 ? rings->ring_end[ring - 1] : 0);
+        longest = count > longest ? count : longest;
+    }
+    int bits = 1;
+    while (1 << bits < 2 * longest)
+        bits++;
+    const size_t table = (size_t)1 << bits;
+    int32_t *out = octets(2 * (size_t)corners * sizeof *out), *hash = octets(table * sizeof *hash);
+    int32_t *path = octets((size_t)longest * sizeof *path), *place = octets((size_t)longest * sizeof *place);
+    int64_t *end = octets((size_t)most * sizeof *end), *of = octets((size_t)most * sizeof *of), from = 0;
+    uint8_t *outer = octets((size_t)most);
+    const int64_t loops = sw_rings_cut(rings->points, rings->ring_end, rings->ring_pinched, rings->ring_count, out, end,
+                                       of, outer, most, path, place, hash, bits);
+    REQUIRE(loops >= rings->ring_count && (loops == 0 || end[loops - 1] == corners));
+    for (int64_t i = 0; i < loops; from = end[i++])
+        REQUIRE(end[i] - from >= 4 && outer[i] <= 1);
+    if (loops > 0)
+        REQUIRE(sw_rings_cut(rings->points, rings->ring_end, rings->ring_pinched, rings->ring_count, out, end, of, outer,
+                             loops - 1, path, place, hash, bits) == SW_E_SPACE);
+    free(out);
+    free(hash);
+    free(path);
+    free(place);
+    free(end);
+    free(of);
+    free(outer);
+}
+
 static void test_trace(void)
 {
     for (int turn = 0; turn < 200; turn++) {
@@ -500,6 +534,7 @@ static void test_trace(void)
                     doubled += (int64_t)rings.points[2 * i] * rings.points[2 * next + 1]
                              - (int64_t)rings.points[2 * next] * rings.points[2 * i + 1];
                 }
+            require_cut(&rings);
         }
         REQUIRE(doubled == 2 * pixels); /* outer rings less their holes */
         free(map);
