@@ -9,9 +9,8 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -19,13 +18,12 @@ import tifffile
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-import flight.pipeline.run
+import flight.pipeline.inference
 from flight.agent.keys import SigningKey
 from flight.pipeline.run import Order, run_scene
 from flight.product.container import Product
 from hal.clock import SystemClock
 from payload_models.loader import load_application
-from payload_models.runtime.session import OnnxSession
 from tests.shared_data import ROOT
 
 SCENES = ROOT / "examples" / "scenes"
@@ -99,18 +97,10 @@ CASES = {
 
 def product_of(case: Case, out: Path, *, cores: int = 1) -> Product:
     """Run it here. The graphs are not looked at again in a child process: an emulated Python has none."""
-    application = load_application(case.application, check_graphs=False)
+    loaded = load_application(case.application, check_graphs=False)
+    application = replace(loaded, chosen=(case.form,) * len(loaded.variants))
     key = SigningKey.of(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-
-    def session_of_form(model: bytes, **given: Any) -> OnnxSession:
-        variant = next(i for i in range(len(application.manifest.variant)) if application.model_bytes(i) == model)
-        form = application.manifest.variant[variant].forms[case.form]
-        return OnnxSession(application.model_bytes(variant, case.form), **{**given, "quantisation": form.quantisation})
-
-    with (
-        patch.object(flight.pipeline.run, "load_application", lambda name, check_graphs: application),
-        patch.object(flight.pipeline.run, "OnnxSession", session_of_form),
-    ):
+    with patch.object(flight.pipeline.inference, "load_application", lambda name, check_graphs, limits: application):
         order = Order(scene=case.scene_in(out), application=case.application, out=out / "out")
         return run_scene(order, key, SystemClock(), cores).product
 
