@@ -20,6 +20,7 @@ from flight.pipeline.session import OnnxSession
 from payload_models.loader import load_application
 
 TILE = 256
+STRIP_ROWS = 256
 
 
 class MadeScene:
@@ -118,20 +119,28 @@ def setup_of(width: int, bands: int, overlap: int) -> EngineSetup:
 def main() -> int:
     """WIDTH HEIGHT: four u16 bands through `water`'s graph of two, into encoded strips."""
     from flight.pipeline.peak_memory import peak_rss_mb
-    from flight.pipeline.strip_cutter import StripCutter
-    from flight.product.mask import encode_strip
+    from flight.product.mask import StripEncoder
 
     width, height = int(sys.argv[1]), int(sys.argv[2])
     app = load_application("water", check_graphs=False)
     variant = next(index for index, entry in enumerate(app.manifest.variant) if len(entry.bands) == 2)
     session = OnnxSession(app.model_bytes(variant), bands=2, classes=1)
     kept: list[bytes] = []
-    cutter = StripCutter(width, 64, lambda index, rows: kept.append(encode_strip(index, rows)[0]))
+    encoder = StripEncoder(width, STRIP_ROWS)
+
+    def take(_first_row: int, rows: NDArray[np.uint8]) -> None:
+        while len(rows):
+            count = min(STRIP_ROWS - encoder.rows, len(rows))
+            encoder.feed(rows[:count])
+            rows = rows[count:]
+            if encoder.rows == STRIP_ROWS:
+                kept.append(encoder.end()[1])
+
     plan = setup_of(width, 2, 0)
-    engine = Engine(plan, MadeScene(width, height, 4), session, cutter.add, time.perf_counter)
+    engine = Engine(plan, MadeScene(width, height, 4), session, take, time.perf_counter)
     while engine.step() != Step.FINISHED:
         pass
-    cutter.end()
+    kept.append(encoder.end()[1])
     print(json.dumps({"peak_rss_mb": peak_rss_mb(), "product_bytes": sum(map(len, kept))}))
     return 0
 

@@ -35,6 +35,7 @@ from flight.pipeline.control import (
 )
 from flight.pipeline.control_sockets import ControlServer
 from flight.pipeline.geolocate import Geolocator
+from flight.product.header import Content
 from flight.services.journal_format import JournalFull
 from hal.clock import Clock
 from hal.platform.protocol import PlatformState
@@ -120,6 +121,7 @@ class PayloadDesk:
             area=job.area_degrees,
             start_s=entry.start_s,
             lines=entry.lines,
+            contents=tuple(content for content in Content if int(content) in map(int, job.products)),
         )
 
     def poll(self) -> None:
@@ -138,7 +140,9 @@ class PayloadDesk:
         return self._payload.silent_s(self._clock.host_s())
 
     def take_strip(self) -> bool:
-        """Take one offered strip: bounded work. True when there was one."""
+        """Encode some of the rows taken, or take one offered strip: bounded work. True when there was any."""
+        if self._job is not None and self._answers.advance(self._job):
+            return True
         report = self._report
         if report is None or report.job != self._job or self._job is None:
             return False
@@ -151,8 +155,10 @@ class PayloadDesk:
             if self._answers.refused(self._job) >= MAX_REFUSED_STRIPS:
                 self._give_up(self._job, retryable=False)
             return False
-        if taken and self._answers.assembler(self._job).strips == self._answers.assembler(self._job).header.strips:
-            self._report = None
+        if taken:
+            self._answers.advance(self._job)
+            if self._answers.all_taken(self._job):
+                self._report = None
         return taken
 
     def close(self) -> None:

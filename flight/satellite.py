@@ -47,7 +47,8 @@ from flight.link.tc_frame import TcDeframer
 from flight.onboard import Onboard
 from flight.payload_desk import PayloadDesk
 from flight.pipeline.answers import AnswerDesk
-from flight.product.container import Coverage, seal
+from flight.product.container import seal
+from flight.product.summary import Coverage
 from flight.services.events import EventRing
 from flight.services.journal import JournalFull
 from flight.services.telemetry import TelemetryPacket
@@ -192,7 +193,7 @@ class Satellite:
         self._take(self._agent.handle(happened, self._clock.mission_s()))
 
     def take_strip(self, context: FrameContext) -> None:
-        """One strip of class rows out of shared memory: copied, checked, encoded, journalled."""
+        """Class rows: a strip out of shared memory, copied, checked, journalled; or some of them encoded."""
         self._desk.take_strip()
 
     def seal_product(self, context: FrameContext) -> None:
@@ -335,9 +336,12 @@ class Satellite:
                 self._events.emit(effect.event, **dict(effect.values))
 
     def _seal(self, order: SealProduct) -> None:
-        """Body and seal; the gate has its turn in the next slot."""
+        """Body and seal; the gate has its turn in the next slot. After a restart the rows are encoded again before."""
         try:
             self._desk.open_answer(order.job_id)
+            if self._answers.advance(order.job_id):
+                self._sealing.appendleft(order)
+                return
             assembler = self._answers.assembler(order.job_id)
             summary = order.summary
             coverage = Coverage(
@@ -355,8 +359,7 @@ class Satellite:
             self._no_product(order.job_id, error)
         else:
             self._sealed.append((order.job_id, container))
-        finally:
-            self._answers.forget(order.job_id)
+        self._answers.forget(order.job_id)
 
     def _admit(self, job_id: bytes, container: bytes) -> None:
         """The gate checks, encrypts and releases; the agent is told what came of it."""

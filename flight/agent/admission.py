@@ -10,8 +10,7 @@ from flight.agent.grant import Grant
 from flight.agent.job import Job, ProductKind, Version
 from flight.agent.reasons import Reason
 
-# A container always carries the class map, and counts and regions follow from a class map: whoever may have the first
-# has the others. An alert is no container.
+# What comes in a container. It always has the counts; an alert is no container and goes ahead of one.
 IN_CONTAINER = frozenset((ProductKind.MASK, ProductKind.REGIONS, ProductKind.COUNTS))
 
 
@@ -115,7 +114,7 @@ def _against_applications(job: Job, applications: Mapping[str, ApplicationTerms]
         return Reason.APPLICATION_DISABLED
     if not job.version_min <= terms.version < job.version_below:
         return Reason.VERSION_NOT_FLYING
-    if not set(job.products) <= terms.products or ProductKind.MASK not in job.products:
+    if not set(job.products) <= terms.products or IN_CONTAINER.isdisjoint(job.products):
         return Reason.PRODUCT_NOT_DECLARED
     for name, value in job.parameters:
         if name not in terms.parameters:

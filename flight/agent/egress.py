@@ -209,9 +209,10 @@ class EgressGate:
             raise EgressRefused(EgressReason.CONTENT_INVALID, "another application or capture than the job's")
         if not set(terms.parameters) <= set(header.parameters):
             raise EgressRefused(EgressReason.CONTENT_INVALID, "other parameters than the job's")
-        if ProductKind.MASK not in terms.declared:
+        held = {ProductKind(content) for content in header.contents} or {ProductKind.COUNTS}
+        if not held <= terms.declared:
             raise EgressRefused(EgressReason.PRODUCT_NOT_DECLARED, header.application)
-        if ProductKind.MASK not in terms.products:
+        if not held <= terms.products:
             raise EgressRefused(EgressReason.PRODUCT_NOT_GRANTED, header.application)
         size = len(container) + OVERHEAD
         if size > terms.byte_budget:

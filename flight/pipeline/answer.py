@@ -13,7 +13,7 @@ from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.engine import EngineSetup
 from flight.pipeline.errors import PipelineError
 from flight.pipeline.geolocate import largest_sigma_m
-from flight.product.header import GeoModel, ProductHeader
+from flight.product.header import Content, GeoModel, ProductHeader
 from flight.product.projection import is_placed, lonlat_to_pixel, pixel_to_lonlat, turns_clockwise
 from hal.sensor.bands import BandInfo
 from payload_models.errors import MissingBands
@@ -22,7 +22,7 @@ from payload_models.matching import NAMES, InputPlan, match
 
 CAMERA_EDGE_STEPS = 8  # points of each edge of a footprint
 EDGE_STEPS = 16  # an edge straight in longitude and latitude is bent in the scene's projection
-STRIP_ROWS = 64  # rows of a product's independently decodable strips
+STRIP_ROWS = 64  # rows of the strips in which the payload process hands a class map over
 
 
 class AreaNotPlaced(PipelineError, ValueError):
@@ -114,6 +114,7 @@ def product_header(
     start_s: float,
     height: int,
     sigma_m: float,
+    contents: tuple[Content, ...] = tuple(Content),
 ) -> ProductHeader:
     """What the product will say of itself. Raises HeaderInvalid."""
     manifest = application.manifest
@@ -137,7 +138,7 @@ def product_header(
         finding_class=manifest.finding_class,
         geo=geo,
         footprint=_footprint(geo, meta.columns, height),
-        strip_rows=STRIP_ROWS,
+        contents=contents,
     )
 
 

@@ -1,12 +1,14 @@
-"""The flight process's side of inference: strips of class rows are taken, checked, encoded and journalled, one a slot.
+"""The flight process's side of inference: strips of class rows are taken, checked and journalled, then encoded.
 
 Nothing that the payload process says is believed but the class rows themselves, after the checks of AnswerReader.
-Counts, regions and the encoding are made here. A strip is acknowledged when its record is durable, so a restart of
-either process goes on with the next one and the product's body is the same to the octet.
+Counts, regions and the product's encoding are made here, a bounded number of pixels a slot. A strip is acknowledged
+when its record (its run-length code, quick to make) is durable, so a restart of either process goes on with the next
+one and the product's body is the same to the octet.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,12 +16,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from bindings.mask import RunCodeInvalid, decode_runs, encode_runs
 from flight.pipeline.answer import STRIP_ROWS, plan_input, product_header
 from flight.pipeline.answer_slots import AnswerGeometry
 from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.control import InferOrder, PayloadReport, StripOffer
 from flight.pipeline.errors import PipelineError
-from flight.product.container import ProductAssembler
+from flight.product.assembler import ProductAssembler
+from flight.product.header import Content
+from flight.product.mask import unknown_class
 from flight.services import cbor
 from flight.services.journal_format import MAX_PAYLOAD_BYTES
 from flight.services.records import RecordKind
@@ -27,6 +32,7 @@ from payload_models.errors import ApplicationUnknown
 from payload_models.loader import Application
 
 _CAPTURE, _META, _JOB, _INDEX, _STRIP = 0, 1, 2, 3, 4
+STEP_PIXELS = 1 << 15  # encoded in one slot: noise takes some 60 ns a pixel, a class map 2
 
 
 class AnswerUnknown(PipelineError, KeyError):
@@ -61,6 +67,11 @@ class _Answer:
     order: InferOrder
     assembler: ProductAssembler
     geometry: AnswerGeometry
+    taken: int = 0  # strips whose rows are here
+    rows: NDArray[np.uint8] | None = None  # taken and not yet encoded
+    backlog: deque[bytes] = field(
+        default_factory=deque
+    )  # run-length codes of strips before them, of an earlier process
     durable: int = 0  # strips whose records are durable
     waiting: list[int] = field(default_factory=list)  # sequence numbers of strips not yet durable, in order
     refused: int = 0  # offers that failed a check
@@ -105,6 +116,7 @@ class AnswerDesk:
         area: tuple[tuple[float, float], ...],
         start_s: float,
         lines: int,
+        contents: tuple[Content, ...],
     ) -> None:
         """Open the answer to a job, going on with strips that were replayed. Raises AnswerUnknown, ModelError."""
         if job in self._answers:
@@ -127,11 +139,8 @@ class AnswerDesk:
             start_s=start_s,
             height=lines,
             sigma_m=meta.gsd_m or 0.0,
+            contents=contents,
         )
-        assembler = ProductAssembler(header)
-        kept = self._strips.pop(job, {})
-        while assembler.strips in kept:
-            assembler.load_strip(assembler.strips, kept[assembler.strips])
         order = InferOrder(
             job=job,
             capture=capture,
@@ -143,7 +152,12 @@ class AnswerDesk:
             meta=meta,
         )
         geometry = AnswerGeometry(job, meta.columns, STRIP_ROWS, lines, len(app.manifest.classes))
-        self._answers[job] = _Answer(order, assembler, geometry, durable=assembler.strips)
+        answer = self._answers[job] = _Answer(order, ProductAssembler(header), geometry)
+        kept = self._strips.pop(job, {})
+        while answer.taken in kept and _unpacked(kept[answer.taken], answer.taken, geometry) is not None:
+            answer.backlog.append(kept[answer.taken])
+            answer.taken += 1
+        answer.durable = answer.taken
 
     def order(self, job: bytes) -> InferOrder:
         """What to tell the payload process now: the job, and how many strips are safe. Raises AnswerUnknown."""
@@ -153,24 +167,41 @@ class AnswerDesk:
     def take(self, report: PayloadReport) -> bool:
         """Take the next strip of the report if it is offered: one strip, bounded work. True when one was taken.
 
-        Raises the errors of AnswerReader.take and of ProductAssembler; the strip is then not taken.
+        Nothing is taken while advance() has work. Raises the errors of AnswerReader.take; the strip is then not taken.
         """
         answer = self._answers.get(report.job or b"")
         if answer is None:
             return False
         if answer.unwritten is not None:
             self._write(answer, answer.unwritten)
-        wanted = answer.assembler.strips
+        wanted = answer.taken
         offer = next((offer for offer in report.strips if offer.index == wanted), None)
-        if offer is None or wanted >= answer.assembler.header.strips:
+        if offer is None or answer.rows is not None or answer.backlog or wanted >= _strips(answer):
             return False
         try:
             rows = self._reader.take(offer, answer.geometry)
-            encoded = answer.assembler.add_strip(wanted, rows)
         except Exception:
             answer.refused += 1
             raise
+        encoded = encode_runs(rows, np.zeros(256, np.uint64))
+        answer.taken, answer.rows = wanted + 1, rows
         self._write(answer, cbor.encode({_JOB: answer.order.job, _INDEX: wanted, _STRIP: encoded}))
+        return True
+
+    def advance(self, job: bytes) -> bool:
+        """Encode some of the rows that were taken: at most STEP_PIXELS, or one row. False when all of them are."""
+        answer = self._answers.get(job)
+        if answer is None:
+            return False
+        if answer.rows is None:
+            if not answer.backlog:
+                return False
+            index = answer.assembler.rows // answer.geometry.strip_rows
+            answer.rows = _unpacked(answer.backlog.popleft(), index, answer.geometry)
+            assert answer.rows is not None  # begin() has looked
+        count = max(1, STEP_PIXELS // answer.geometry.width)
+        answer.assembler.add(answer.assembler.rows, answer.rows[:count])
+        answer.rows = answer.rows[count:] if count < len(answer.rows) else None
         return True
 
     def _write(self, answer: _Answer, record: bytes) -> None:
@@ -187,9 +218,18 @@ class AnswerDesk:
                 answer.durable += 1
 
     def whole(self, job: bytes) -> bool:
-        """Whether every strip of the job is here and durable."""
+        """Whether every strip of the job is here, durable and encoded."""
         answer = self._answers.get(job)
-        return answer is not None and answer.durable == answer.assembler.header.strips
+        return (
+            answer is not None
+            and answer.durable == _strips(answer)
+            and answer.assembler.rows == answer.assembler.header.height
+        )
+
+    def all_taken(self, job: bytes) -> bool:
+        """Whether the payload process has no strip of the job left to hand over. Raises AnswerUnknown."""
+        answer = self._open(job)
+        return answer.taken == _strips(answer)
 
     def refused(self, job: bytes) -> int:
         """How many offers of the job failed a check."""
@@ -208,3 +248,23 @@ class AnswerDesk:
         if job not in self._answers:
             raise AnswerUnknown("job", job)
         return self._answers[job]
+
+
+def _strips(answer: _Answer) -> int:
+    """How many strips of rows the payload process hands over."""
+    return -(-answer.assembler.header.height // answer.geometry.strip_rows)
+
+
+def _unpacked(record: bytes, index: int, geometry: AnswerGeometry) -> NDArray[np.uint8] | None:
+    """The rows of a journalled strip; None when it is not one of this answer."""
+    rows = geometry.strip_rows
+    if geometry.scene_rows is not None:
+        rows = min(rows, geometry.scene_rows - index * rows)
+    if rows < 1 or not isinstance(record, bytes):
+        return None
+    pixels, counts = np.empty((rows, geometry.width), np.uint8), np.zeros(256, np.uint64)
+    try:
+        decode_runs(record, pixels, counts)
+    except RunCodeInvalid:
+        return None
+    return pixels if unknown_class(counts, geometry.classes) is None else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flight.agent.keys import SigningKey
-from flight.pipeline.answer import STRIP_ROWS, engine_setup, plan_input, product_header
+from flight.pipeline.answer import engine_setup, plan_input, product_header
 from flight.pipeline.area_file import Ring
 from flight.pipeline.engine import Engine, Flow, Progress, Step
 from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup
@@ -22,11 +22,14 @@ from flight.pipeline.run_errors import (
 )
 from flight.pipeline.scene_source import SceneSource
 from flight.pipeline.sensor_description import describe_lines
-from flight.pipeline.strip_cutter import StripCutter
-from flight.product.container import DEFAULT_LIMITS, Coverage, Product, ProductAssembler, open_container, seal
+from flight.product.assembler import ProductAssembler
+from flight.product.container import Product, open_container, seal
 from flight.product.export import geojson, geotiff, png
 from flight.product.export.files import whole_file
+from flight.product.header import Content
+from flight.product.layout import DEFAULT_LIMITS
 from flight.product.projection import is_supported
+from flight.product.summary import Coverage
 from hal.clock import Clock
 from hal.sensor.protocol import SensorFormat
 from hal.sensor.scene import Scene, SceneInfo, SceneUnreadable, open_scene
@@ -164,18 +167,17 @@ class _Work:
             start_s=0.0,
             height=info.height,
             sigma_m=0.0,
+            contents=tuple(kind for kind in Content if kind.name.lower() in application.manifest.products),
         )
 
     def body(self, clock: Clock, cores: int) -> tuple[bytes, Progress]:
         """The product's body, and how it came about."""
         header = self._header
         assembler = ProductAssembler(header)
-        cutter = StripCutter(header.width, STRIP_ROWS, assembler.add_strip)
         source, flow = SceneSource(self._scene), Flow(cores)
-        with Engine(self._setup, source, self._session, cutter.add, clock.host_s, flow=flow) as engine:
+        with Engine(self._setup, source, self._session, assembler.add, clock.host_s, flow=flow) as engine:
             while engine.step() != Step.FINISHED:
                 pass
-        cutter.end()
         progress = engine.progress
         return assembler.finish(coverage_of(progress, header.height, 0), progress.confidence), progress
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flight.product.container import DEFAULT_LIMITS, Product, open_container
+from flight.product.container import Product, open_container
 from flight.product.envelope import OVERHEAD, decrypt, is_envelope
 from flight.product.errors import ProductTooLarge, ProductUnreadable, RecipientKeyNeeded
 from flight.product.export import KINDS, export_all, parse_kinds
@@ -18,6 +18,7 @@ from flight.product.export.geojson import about
 from flight.product.findings import Finding
 from flight.product.header import GeoModel
 from flight.product.key_files import read_recipient_key, read_trusted_keys
+from flight.product.layout import DEFAULT_LIMITS
 from hal.command_line import CommandResult, Subcommands
 
 

@@ -90,14 +90,24 @@ class ContentMismatch(ProductError, ValueError):
         self.what = what
 
 
-class StripRefused(ProductError, ValueError):
-    """Rows that the assembler does not take: out of order, of another shape, or with class values that do not exist."""
+class RowsRefused(ProductError, ValueError):
+    """Rows that the assembler does not take: too many, of another shape, or with class values that do not exist."""
 
-    code = "strip_refused"
+    code = "rows_refused"
 
-    def __init__(self, index: int, reason: str) -> None:
-        super().__init__(f"strip {index}: {reason}")
-        self.index, self.reason = index, reason
+    def __init__(self, first_row: int, reason: str) -> None:
+        super().__init__(f"rows from {first_row} on: {reason}")
+        self.first_row, self.reason = first_row, reason
+
+
+class MaskAbsent(ProductError, LookupError):
+    """Something that needs the class map asked of a product that was made without it."""
+
+    code = "mask_absent"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} needs the class map; this product was asked for without it")
+        self.what = what
 
 
 class MaskIncomplete(ProductError, ValueError):

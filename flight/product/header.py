@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 from flight.product.errors import HeaderInvalid
@@ -17,6 +18,13 @@ MAX_CLASSES = 64
 NO_ANSWER = 255  # the class value of a pixel without an answer: nodata, outside the area, line lost
 
 _DEGREE_UNITS = 10_000_000  # a footprint is kept in 1e-7 degrees, about a centimetre
+
+
+class Content(IntEnum):
+    """What a product holds beside its summary; numbers as in a job's `products`."""
+
+    MASK = 1  # the class map, and its preview
+    REGIONS = 2  # the largest findings; outlines where there is no class map
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,8 @@ class ProductHeader:
     finding_class: int  # the class that regions, polygons and alerts are about
     geo: GeoModel
     footprint: tuple[tuple[float, float], ...]  # (lon, lat) degrees, ring not closed; empty: not known
-    strip_rows: int = 64
+    strip_rows: int = 256
+    contents: tuple[Content, ...] = (Content.MASK, Content.REGIONS)  # sorted
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -135,11 +144,12 @@ class ProductHeader:
                 "geo.camera", f"{camera.lines} lines of {camera.camera.columns} for {self.height} of {self.width}"
             )
         put(self, "footprint", _footprint(self.footprint))
+        put(self, "contents", _contents(self.contents))
 
     @property
     def strips(self) -> int:
-        """How many strips the mask has."""
-        return -(-self.height // self.strip_rows)
+        """How many strips the mask has; 0 without one."""
+        return -(-self.height // self.strip_rows) if Content.MASK in self.contents else 0
 
     def rows_of(self, index: int) -> int:
         """How many rows strip `index` has: strip_rows, fewer in the last."""
@@ -168,6 +178,7 @@ class ProductHeader:
                 17: self.finding_class,
                 18: self.geo.pack(),
                 19: [[_units(lon), _units(lat)] for lon, lat in self.footprint],
+                20: [int(content) for content in self.contents],
             }
         )
         if len(octets) > MAX_HEADER_BYTES:
@@ -181,8 +192,8 @@ class ProductHeader:
             fields = decode(octets, max_depth=3, max_bytes=MAX_HEADER_BYTES)
         except CborError as error:
             raise HeaderInvalid("header", str(error)) from error
-        if not isinstance(fields, dict) or list(fields) != list(range(1, 20)):
-            raise HeaderInvalid("header", "the fields 1 to 19 are needed, and no other")
+        if not isinstance(fields, dict) or list(fields) != list(range(1, 21)):
+            raise HeaderInvalid("header", "the fields 1 to 20 are needed, and no other")
         parameters = fields[6]
         if not isinstance(parameters, dict):
             raise HeaderInvalid("parameters", "must be a map")
@@ -210,6 +221,7 @@ class ProductHeader:
             finding_class=fields[17],
             geo=GeoModel.unpack(fields[18]),
             footprint=tuple((lon / _DEGREE_UNITS, lat / _DEGREE_UNITS) for lon, lat in corners),
+            contents=tuple(_list("contents", fields[20])),
         )
 
 
@@ -271,6 +283,15 @@ def _parameters(parameters: tuple[tuple[str, float], ...]) -> tuple[tuple[str, f
         raise HeaderInvalid("parameters", f"{len(found)}, at most 64")
     # the order of a deterministic CBOR map: shorter names first
     return tuple(sorted(found.items(), key=lambda item: encode(item[0])))
+
+
+def _contents(contents: tuple[Any, ...]) -> tuple[Content, ...]:
+    for number in contents:
+        if isinstance(number, bool) or not isinstance(number, int) or number not in tuple(Content):
+            raise HeaderInvalid("contents", f"{number!r} is none of {', '.join(map(str, map(int, Content)))}")
+    if list(contents) != sorted(set(contents)):
+        raise HeaderInvalid("contents", "must be sorted, each once")
+    return tuple(Content(number) for number in contents)
 
 
 def _footprint(footprint: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:

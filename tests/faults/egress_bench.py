@@ -14,8 +14,10 @@ from flight.agent.keys import SigningKey
 from flight.agent.terms import ReleaseTerms
 from flight.link.packet import SpacePacket
 from flight.link.tm_frame import TmDeframer, TmFramer
-from flight.product.container import Coverage, ProductAssembler, seal
+from flight.product.assembler import ProductAssembler
+from flight.product.container import seal
 from flight.product.header import GeoModel, ProductHeader
+from flight.product.summary import Coverage
 from flight.services.journal import JournalFull
 from flight.services.records import RecordKind
 from hal.clock import SimulatedClock
@@ -94,9 +96,7 @@ def sealed(key: SigningKey = SATELLITE, *, pixels: Any = None, **changes: Any) -
     if pixels is None:
         pixels = np.zeros((header.height, header.width), np.uint8)
         pixels[10:20, 10:20] = 1
-    for index in range(header.strips):
-        first = index * header.strip_rows
-        assembler.add_strip(index, pixels[first : first + header.rows_of(index)])
+    assembler.add(0, pixels)
     body = assembler.finish(Coverage(header.height, 0, 1, 0, 1, 0), 0.75)
     return seal(body, key.private, key.key_id, T0)
 

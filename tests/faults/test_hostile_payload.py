@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import msgspec
@@ -38,10 +39,11 @@ from flight.link.cfdp.pdu import encode as encode_unit
 from flight.link.packet import SequenceCounters
 from flight.link.tm_frame import TmFramer
 from flight.pipeline.answer_slots import HEAD_BYTES, AnswerGeometry, AnswerReader, AnswerWriter, create_answer_memory
-from flight.pipeline.answers import AnswerDesk
+from flight.pipeline.answers import STEP_PIXELS, AnswerDesk
 from flight.pipeline.control import CameraReport, PayloadReport, StripOffer, encode
 from flight.pipeline.process_errors import AnswerClassInvalid, AnswerCorrupt, AnswerOutOfRange, AnswerStale
-from flight.product.container import ProductAssembler
+from flight.product.assembler import ProductAssembler
+from flight.product.header import Content
 from flight.services.records import RecordKind
 from flight.services.telemetry import TelemetryPacket
 from tests.faults.hostile_bench import HostileBench, MemoryJournal, water
@@ -193,7 +195,7 @@ def test_lies_about_an_honest_map_change_nothing_but_the_numbers_of_the_lie(
 def test_a_map_over_the_byte_budget_is_refused_whole(tmp_path: Path) -> None:
     noise = np.random.default_rng(5).choice(np.array([0, 1, 255], np.uint8), (LINES, WIDTH))
     with HostileBench(tmp_path, honest(noise)) as bench:
-        job_id = bench.order(bench.ground.job())
+        job_id = bench.order(bench.ground.job(byte_budget=BYTE_BUDGET // 3))
         bench.run_until(lambda: bench.ended(job_id))
         assert bench.answer(job_id) == (JobState.FAILED, Reason.PRODUCT_REFUSED)
         heard = bench.check(RAW)
@@ -206,7 +208,7 @@ def test_pixels_written_as_a_class_map_cost_their_bytes_and_end_at_the_budget(tm
     """The limit of what checks can do: a class map may say anything in its classes, and its budget says how much."""
     bits = np.unpackbits(RAW.reshape(-1))[: LINES * WIDTH].reshape(LINES, WIDTH)
     with HostileBench(tmp_path, honest(bits)) as bench:
-        wide = bench.order(bench.ground.job(1, byte_budget=BYTE_BUDGET))
+        wide = bench.order(bench.ground.job(1, byte_budget=BYTE_BUDGET // 3))
         bench.run_until(lambda: bench.ended(wide))
         assert bench.answer(wide) == (JobState.FAILED, Reason.PRODUCT_REFUSED)
         assert bench.check(RAW).units == 0
@@ -397,7 +399,7 @@ def test_a_flood_of_progress_does_not_stop_the_agent_s_time(tmp_path: Path) -> N
         bench.run_until(lambda: bench.state(job_id) is JobState.PROCESSING)
         agent = bench.process.agent
         handle = agent.handle
-        agent.handle = lambda happened, now_s: _ticked(happened, now_s, handle, ticks)  # type: ignore[method-assign]
+        agent.handle = lambda happened, now_s: _ticked(happened, now_s, handle, ticks)  # type: ignore[method-assign,no-untyped-call]
         begun = bench.clock.host_s()
         for _ in range(400):
             bench.step()
@@ -512,9 +514,16 @@ def test_a_strip_of_more_than_a_megabyte_comes_back_after_a_restart(tmp_path: Pa
     fd = create_answer_memory(2, 1 << 20)
     writer, journal = AnswerWriter(fd), MemoryJournal()
     desk = AnswerDesk(journal, AnswerReader(fd), {"water": water()})
-    about = {"job": b"j" * 32, "capture": b"c" * 16, "application": "water", "parameters": {}, "area": ()}
+    about: dict[str, Any] = {
+        "job": b"j" * 32,
+        "capture": b"c" * 16,
+        "application": "water",
+        "parameters": {},
+        "area": (),
+        "contents": tuple(Content),
+    }
     desk.describe(b"c" * 16, meta)
-    desk.begin(**about, start_s=0.0, lines=128)  # type: ignore[arg-type]
+    desk.begin(**about, start_s=0.0, lines=128)
     rows = np.tile(np.array([0, 1], np.uint8), (64, width // 2))
     offer = writer.put(0, b"j" * 32, 0, 0, rows)
     running = PayloadReport(incarnation=1, state="running", job=b"j" * 32, strips=(offer,))
@@ -524,9 +533,14 @@ def test_a_strip_of_more_than_a_megabyte_comes_back_after_a_restart(tmp_path: Pa
     for _, payload in journal.records:
         restarted.replay(payload)
     restarted.replay(b"nonsense")
-    restarted.begin(**about, start_s=0.0, lines=128)  # type: ignore[arg-type]
+    restarted.begin(**about, start_s=0.0, lines=128)
     assert restarted.skipped == 1
-    assert restarted.assembler(b"j" * 32).strips == 1
+    assert restarted.order(b"j" * 32).acked_strips == 1
+    steps = 0
+    while restarted.advance(b"j" * 32):
+        steps += 1
+    assert steps == 64 * width // STEP_PIXELS  # never more in one slot
+    assert restarted.assembler(b"j" * 32).rows == 64
 
 
 # --- a peer that says it is the camera -------------------------------------------------------------------------------
@@ -628,6 +642,7 @@ def test_the_account_of_the_frames_finds_what_is_not_declared(tmp_path: Path) ->
             assert frame is not None
             with pytest.raises((Unexplained, SwathError, KeyError)):
                 explain([*bench.radio.frames, frame], keys)
+        assert frame is not None
         padded = bytearray(frame)
         padded[-40:-2] = pixels[:38]  # in the fill behind the last packet
         padded[-2:] = crc16_ccitt(bytes(padded[:-2])).to_bytes(2, "big")
@@ -642,7 +657,7 @@ def test_the_assembler_refuses_what_the_reader_would(tmp_path: Path) -> None:
         bench.run_until(lambda: bool(bench.process.desk._answers._answers))
         (answer,) = bench.process.desk._answers._answers.values()
         assembler: ProductAssembler = answer.assembler
-        taken = assembler.strips
+        taken = assembler.rows
         with pytest.raises(ValueError, match="class value"):
-            assembler.add_strip(taken, np.full((assembler.header.rows_of(taken), WIDTH), 77, np.uint8))
-        assert assembler.strips == taken
+            assembler.add(taken, np.full((1, WIDTH), 77, np.uint8))
+        assert assembler.rows == taken

@@ -18,8 +18,8 @@ from flight.pipeline.run import coverage_of
 from flight.pipeline.scene_source import SceneSource
 from flight.pipeline.sensor_description import describe
 from flight.pipeline.session import OnnxSession
-from flight.pipeline.strip_cutter import StripCutter
-from flight.product.container import Product, ProductAssembler, open_container, seal
+from flight.product.assembler import ProductAssembler
+from flight.product.container import Product, open_container, seal
 from hal.clock import SimulatedClock
 from hal.navigation.orbit import driver as navigation
 from hal.platform.protocol import PlatformState
@@ -116,16 +116,14 @@ def answered(scene: str, application: str, path: Path, area: Any = ()) -> Produc
         sigma_m=0.0,
     )
     assembler = ProductAssembler(header)
-    cutter = StripCutter(header.width, header.strip_rows, assembler.add_strip)
     session = OnnxSession(app.model_bytes(plan.variant), bands=len(plan.band_indices), classes=app.manifest.planes)
     setup = engine_setup(app, plan, meta, parameters, area)
     with (
         open_scene(path) as source,
-        Engine(setup, SceneSource(source), session, cutter.add, lambda: 0.0, flow=Flow(1)) as engine,
+        Engine(setup, SceneSource(source), session, assembler.add, lambda: 0.0, flow=Flow(1)) as engine,
     ):
         while engine.step() != Step.FINISHED:
             pass
-        cutter.end()
         body = assembler.finish(coverage_of(engine.progress, header.height, 0), engine.progress.confidence)
     return open_container(seal(body, SEAL_KEY, KEY_ID, 1.8e9), TRUSTED)
 

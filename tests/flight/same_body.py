@@ -21,8 +21,7 @@ from flight.pipeline.flow import FlowMode
 from flight.pipeline.run import NOT_A_JOB, NOT_SCANNED_HZ, coverage_of
 from flight.pipeline.scene_source import SceneSource
 from flight.pipeline.sensor_description import describe_lines
-from flight.pipeline.strip_cutter import StripCutter
-from flight.product.container import ProductAssembler
+from flight.product.assembler import ProductAssembler
 from hal.clock import SystemClock
 from hal.sensor.protocol import SensorFormat
 from hal.sensor.scene import open_scene
@@ -67,10 +66,8 @@ def body_of(
             height=info.height, sigma_m=0.0,
         )  # fmt: skip
         assembler = ProductAssembler(header)
-        cutter = StripCutter(info.width, STRIP_ROWS, assembler.add_strip)
         for first in range(0, info.height, STRIP_ROWS):
-            cutter.add(first, checkpoint.class_rows(first, min(STRIP_ROWS, info.height - first)))
-        cutter.end()
+            assembler.add(first, checkpoint.class_rows(first, min(STRIP_ROWS, info.height - first)))
         checkpoint.close()
         return assembler.finish(coverage_of(engine.progress, info.height, 0), engine.progress.confidence)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,8 +32,8 @@ def run(*arguments: object) -> int:
     return answer(build_parser("swath", ("flight.product.commands",), ""), ["product", *map(str, arguments)])
 
 
-def printed(capsys: pytest.CaptureFixture[str]) -> dict:
-    return json.loads(capsys.readouterr().out)
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    return dict(json.loads(capsys.readouterr().out))
 
 
 def test_show_says_what_is_in_it_and_that_nobody_checked(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,13 +98,13 @@ def altered(octets: bytes, at: int) -> bytes:
         (lambda octets: octets[:-100], "product_truncated"),
         (lambda octets: octets[:8] + b"\x07" + octets[9:], "unsupported_version"),
         (lambda octets: altered(octets, 20), "product_damaged"),
-        (lambda octets: altered(octets, 1000), "strip_damaged"),
+        (lambda octets: altered(octets, len(octets) - 200), "strip_damaged"),
         (lambda octets: altered(octets, len(octets) - 1), "seal_invalid"),
         (lambda octets: octets + b"\0", "seal_invalid"),
     ],
 )
 def test_a_bad_product_is_one_error_with_a_code_and_exit_status_1(
-    make, code: str, keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: Callable[[bytes], bytes], code: str, keys: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = tmp_path / "bad.swp"
     bad.write_bytes(make(PRODUCT.read_bytes()))
@@ -113,9 +115,9 @@ def test_a_bad_product_is_one_error_with_a_code_and_exit_status_1(
 
 def test_damage_can_be_tolerated_and_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bad = tmp_path / "bad.swp"
-    bad.write_bytes(altered(PRODUCT.read_bytes(), 1000))
+    bad.write_bytes(altered(PRODUCT.read_bytes(), len(PRODUCT.read_bytes()) - 200))
     assert run("show", bad, "--tolerate-damage") == 0
-    assert "damaged strips: 0" in capsys.readouterr().out
+    assert "damaged strips: 2" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,12 @@ def test_damage_can_be_tolerated_and_is_shown(tmp_path: Path, capsys: pytest.Cap
     ],
 )
 def test_other_refusals_have_their_code_and_exit_status(
-    arguments: tuple, code: str, status: int, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+    arguments: tuple[object, ...],
+    code: str,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(*arguments, "--json") == status

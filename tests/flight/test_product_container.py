@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,23 +15,27 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from bindings.crc import crc32c
-from flight.product.container import Coverage, Limits, ProductAssembler, open_container, seal
+from flight.product.assembler import ProductAssembler
+from flight.product.container import open_container, seal
 from flight.product.errors import (
     ContentMismatch,
     HeaderInvalid,
+    MaskAbsent,
     MaskIncomplete,
     NotAProduct,
     ProductDamaged,
     ProductError,
     ProductTooLarge,
     ProductTruncated,
+    RowsRefused,
     SealInvalid,
     SealKeyUnknown,
     StripDamaged,
-    StripRefused,
     UnsupportedVersion,
 )
-from flight.product.header import GeoModel, ProductHeader
+from flight.product.header import Content, GeoModel, ProductHeader
+from flight.product.layout import Limits
+from flight.product.summary import Coverage
 from flight.services.cbor import decode, encode
 from tests.flight.product import independent_decoder
 from tests.flight.product.cases import (
@@ -53,28 +58,28 @@ MASKS = npst.arrays(
 
 
 def cut(octets: bytes) -> tuple[list[bytes], bytes]:
-    """The parts of a body (prefix, header, table, strips..., tail), without their CRCs but for the strips; the seal."""
-    size, header, strips, tail = struct.unpack(">IIII", octets[12:28])
-    at, parts = 32, [octets[:28]]
-    for length in (header, 4 * strips):
+    """The parts of a body (prefix, header, summary, preview, vectors, table, strips...) without their CRCs but for the
+    strips; the seal."""
+    size, *lengths, strips = struct.unpack(">IIIIII", octets[12:36])
+    at, parts = 40, [octets[:36]]
+    for length in (*lengths, 4 * strips):
         parts.append(octets[at : at + length])
         at += length + 4
-    for (length,) in struct.iter_unpack(">I", parts[2]):
+    for (length,) in struct.iter_unpack(">I", parts[5]):
         parts.append(octets[at : at + length])
         at += length
-    parts.append(octets[at : at + tail])
     return parts, octets[size:]
 
 
 def join(parts: list[bytes]) -> bytes:
     """A body of such parts, all lengths and CRCs made right, strips' included."""
-    prefix, header, _, *strips, tail = parts
+    prefix, header, summary, preview, vectors, _, *strips = parts
     strips = [strip[:-4] + struct.pack(">I", crc32c(strip[:-4])) for strip in strips]
     table = b"".join(struct.pack(">I", len(strip)) for strip in strips)
-    size = 32 + len(header) + 4 + len(table) + 4 + sum(map(len, strips)) + len(tail) + 4
-    prefix = prefix[:12] + struct.pack(">IIII", size, len(header), len(strips), len(tail))
-    checked = [part + struct.pack(">I", crc32c(part)) for part in (prefix, header, table, tail)]
-    return b"".join((*checked[:3], *strips, checked[3]))
+    sections = (header, summary, preview, vectors, table)
+    size = 40 + sum(len(section) + 4 for section in sections) + sum(map(len, strips))
+    prefix = prefix[:12] + struct.pack(">IIIIII", size, *map(len, sections[:4]), len(strips))
+    return b"".join((*(part + struct.pack(">I", crc32c(part)) for part in (prefix, *sections)), *strips))
 
 
 @pytest.mark.parametrize("name", sorted(golden_files()))
@@ -86,7 +91,14 @@ def test_what_is_made_today_is_what_the_committed_vectors_hold(name: str) -> Non
 def test_a_decoder_written_from_the_specification_alone_reads_the_same(name: str) -> None:
     octets = (VECTORS / f"{name}.swp").read_bytes()
     ours, theirs = open_container(octets, TRUSTED), independent_decoder.decode(octets, PUBLIC)
-    assert theirs["mask"] == ours.mask().tolist() == vectors()[name].mask.tolist()
+    if ours.has_mask:
+        assert theirs["mask"] == ours.mask().tolist() == vectors()[name].mask.tolist()
+        assert theirs["preview"] == (ours.preview().tolist() if ours.preview_octets else None)
+    else:
+        assert theirs["mask"] is None
+        assert theirs["preview"] is None
+    assert theirs["vectors"] == ours.vectors
+    assert theirs["header"]["contents"] == [int(content) for content in ours.header.contents]
     assert theirs["counts"] == list(ours.counts)
     assert theirs["no_answer"] == ours.no_answer
     assert theirs["regions"] == ours.regions_total
@@ -138,7 +150,7 @@ def test_the_findings_are_the_largest_regions_that_another_library_finds(mask: n
 
 
 def round_(offset: float) -> float:
-    return np.floor(offset * 16 + 0.5 + 1e-9) / 16
+    return float(np.floor(offset * 16 + 0.5 + 1e-9)) / 16
 
 
 def test_only_the_largest_256_findings_are_listed_and_all_are_counted() -> None:
@@ -149,16 +161,16 @@ def test_only_the_largest_256_findings_are_listed_and_all_are_counted() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(MASKS, st.integers(1, 9), st.data())
-def test_a_restart_after_any_strip_gives_the_same_body(mask: np.ndarray, strip_rows: int, data: st.DataObject) -> None:
+@given(MASKS, st.integers(1, 9), st.lists(st.integers(0, 9), max_size=6))
+def test_the_body_does_not_depend_on_the_portions_in_which_rows_come(
+    mask: np.ndarray, strip_rows: int, portions: list[int]
+) -> None:
     made = case(mask, classes=("a", "b", "c"), strip_rows=strip_rows)
-    done = data.draw(st.integers(0, made.header.strips))
-    before, after = ProductAssembler(made.header), ProductAssembler(made.header)
-    for index in range(done):
-        after.load_strip(index, before.add_strip(index, made.strips[index]))
-    for index in range(done, made.header.strips):
-        after.add_strip(index, made.strips[index])
-    assert after.finish(made.coverage, made.confidence) == made.body()
+    assembler = ProductAssembler(made.header)
+    for count in (*portions, len(mask)):
+        assembler.add(assembler.rows, mask[assembler.rows : assembler.rows + count])
+    assert assembler.no_answer == int((mask == 255).sum())
+    assert assembler.finish(made.coverage, made.confidence) == made.body()
 
 
 def test_the_seal_alone_differs_when_only_time_and_key_do() -> None:
@@ -168,17 +180,17 @@ def test_the_seal_alone_differs_when_only_time_and_key_do() -> None:
     assert seal(body, SEAL_KEY, KEY_ID, 1.0)[: len(body)] == seal(body, other, b"other", 2.0)[: len(body)] == body
 
 
-def test_a_capture_that_ended_early_gives_a_smaller_product() -> None:
-    made = case(blobs(100, 20, 4))
+@pytest.mark.parametrize("strip_rows", [64, 256])
+def test_a_capture_that_ended_early_gives_a_smaller_product(strip_rows: int) -> None:
+    made = case(blobs(100, 20, 4), strip_rows=strip_rows)
     assembler = ProductAssembler(replace(made.header, height=1000))
-    assembler.add_strip(0, made.strips[0])
-    with pytest.raises(StripRefused):
-        assembler.add_strip(1, made.strips[1])
+    assembler.add(0, made.mask[:70])
     assembler.revise(made.header)
-    assembler.add_strip(1, made.strips[1])
+    assembler.add(70, made.mask[70:])
     assert assembler.finish(made.coverage, made.confidence) == made.body()
-    with pytest.raises(HeaderInvalid, match="height"):
-        assembler.revise(replace(made.header, height=101))
+    for height in (99, 101):
+        with pytest.raises(HeaderInvalid, match="height"):
+            assembler.revise(replace(made.header, height=height))
     with pytest.raises(HeaderInvalid, match="width"):
         assembler.revise(replace(made.header, width=21))
 
@@ -186,27 +198,95 @@ def test_a_capture_that_ended_early_gives_a_smaller_product() -> None:
 def test_the_assembler_refuses_what_does_not_fit_and_stays_as_it_was() -> None:
     made = case(blobs(100, 20, 4))
     assembler = ProductAssembler(made.header)
-    with pytest.raises(StripRefused, match="strip 0 of 2 is the next"):
-        assembler.add_strip(1, made.strips[1])
-    with pytest.raises(StripRefused, match="uint8"):
-        assembler.add_strip(0, made.strips[0][:, :19])
-    with pytest.raises(StripRefused, match="uint8"):
-        assembler.add_strip(0, made.strips[0].astype(np.int16))  # type: ignore[arg-type]
-    wrong = made.strips[0].copy()
+    with pytest.raises(RowsRefused, match="row 0 is the next"):
+        assembler.add(1, made.mask[1:])
+    with pytest.raises(RowsRefused, match="uint8"):
+        assembler.add(0, made.mask[:, :19])
+    with pytest.raises(RowsRefused, match="uint8"):
+        assembler.add(0, made.mask.astype(np.int16))
+    wrong = made.mask[:64].copy()
     wrong[3, 4] = 7
-    with pytest.raises(StripRefused, match="class value 7 where there are 2"):
-        assembler.add_strip(0, wrong)
-    encoded = assembler.add_strip(0, made.strips[0])
+    with pytest.raises(RowsRefused, match="class value 7 where there are 2"):
+        assembler.add(0, wrong)
+    assembler.add(0, made.mask[:64])
     with pytest.raises(MaskIncomplete):
         assembler.finish(made.coverage, 0.5)
-    with pytest.raises(StripDamaged):
-        assembler.load_strip(1, encoded)
-    assembler.add_strip(1, made.strips[1])
-    with pytest.raises(StripRefused):
-        assembler.add_strip(2, made.strips[1])
+    with pytest.raises(RowsRefused, match="36 are left"):
+        assembler.add(64, made.mask)
+    assembler.add(64, made.mask[64:])
     with pytest.raises(HeaderInvalid, match="confidence"):
         assembler.finish(made.coverage, 1.5)
     assert assembler.finish(made.coverage, made.confidence) == made.body()
+
+
+def test_a_product_without_a_class_map_says_so_and_its_counts_are_its_sealers_word() -> None:
+    whole, part = case(blobs(600, 60, 7)), case(blobs(600, 60, 7), contents=(Content.REGIONS,))
+    product = part.product()
+    assert (product.counts, product.regions) == (whole.product().counts, whole.product().regions)
+    assert len(part.container()) < len(whole.container())
+    assert product.check_content() is False
+    assert whole.product().check_content() is True
+    for ask in (product.mask, product.preview, lambda: product.strip(0)):
+        with pytest.raises(MaskAbsent):
+            ask()
+    alone = case(blobs(600, 60, 7), contents=()).product()
+    assert (alone.counts, alone.regions, alone.regions_total) == (product.counts, (), product.regions_total)
+
+
+def test_parts_that_the_header_does_not_speak_of_are_refused() -> None:
+    with pytest.raises(HeaderInvalid, match="vectors"):
+        made = case(blobs(9, 9, 1), contents=(Content.MASK,))
+        assembler = ProductAssembler(made.header)
+        assembler.add(0, made.mask)
+        assembler.finish(made.coverage, 0.5, b"vectors")
+    parts, end = cut(case(blobs(9, 9, 1), contents=(Content.MASK,)).container())
+    for at in (3, 4):
+        with pytest.raises(ProductDamaged):
+            open_container(join([*parts[:at], b"\0\1", *parts[at + 1 :]]) + end, None)
+    wide, end = cut(vectors()["wide"].container())
+    with pytest.raises(ProductDamaged, match="preview"):
+        open_container(join([*wide[:3], b"", *wide[4:]]) + end, None)
+    with_findings, end = cut(case(blobs(30, 30, 1)).container())
+    fields = decode(with_findings[1])
+    with pytest.raises(ProductDamaged, match="without regions"):
+        open_container(join([with_findings[0], encode({**fields, 20: [1]}), *with_findings[2:]]) + end, None)
+
+
+def test_a_preview_that_is_not_the_maps_is_found() -> None:
+    parts, end = cut(vectors()["wide"].container())
+    other, _ = cut(case(blobs(20, 1100, 9)).container())
+    product = open_container(join([*parts[:3], other[3], *parts[4:]]) + end, None)
+    assert product.preview().shape == (7, 367)
+    with pytest.raises(ContentMismatch, match="preview"):
+        product.check_content()
+    broken = open_container(join([*parts[:3], b"\x07" + parts[3][1:], *parts[4:]]) + end, None)
+    with pytest.raises(ProductDamaged, match="preview"):
+        broken.check_content()
+
+
+def test_the_beginning_of_a_product_is_an_answer_already() -> None:
+    made = case(blobs(700, 80, 2), strip_rows=100)
+    octets = made.container()
+    whole = made.product()
+    parts, _ = cut(octets)
+    summary_end = 40 + len(parts[1]) + 4 + len(parts[2]) + 4
+    preview_end = summary_end + len(parts[3]) + 4
+    seen = set()
+    for length in range(0, len(octets), 7):
+        if length < summary_end:
+            with pytest.raises((ProductTruncated, NotAProduct)):
+                open_container(octets[:length], TRUSTED, tolerate_damage=True)
+            continue
+        part = open_container(octets[:length], TRUSTED, tolerate_damage=True)
+        assert not part.verified
+        assert (part.counts, part.regions) == (whole.counts, whole.regions)
+        assert bool(part.preview_octets) is (length >= preview_end)
+        if part.preview_octets:
+            assert (part.preview() == whole.preview()).all()
+        seen.add(len(part.damaged))
+        good = [index for index in range(7) if index not in part.damaged]
+        assert all((part.strip(index) == whole.strip(index)).all() for index in good)
+    assert seen == set(range(8))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +309,7 @@ def test_the_assembler_refuses_what_does_not_fit_and_stays_as_it_was() -> None:
         {"calibrated": 1},
     ],
 )
-def test_a_header_that_cannot_be_sent_cannot_be_made(change: dict) -> None:
+def test_a_header_that_cannot_be_sent_cannot_be_made(change: dict[Any, Any]) -> None:
     with pytest.raises(HeaderInvalid):
         replace(HEADER, **change)
 
@@ -269,8 +349,8 @@ def test_a_flip_of_any_bit_is_seen() -> None:
 def test_other_versions_other_files_and_other_keys_are_named() -> None:
     octets = vectors()["one_row"].container()
     with pytest.raises(UnsupportedVersion) as version:
-        open_container(octets[:8] + b"\x02" + octets[9:], TRUSTED)
-    assert (version.value.version, version.value.known) == (2, (1,))
+        open_container(octets[:8] + b"\x01" + octets[9:], TRUSTED)
+    assert (version.value.version, version.value.known) == (1, (2,))
     for other in (b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(100), octets.replace(b"\r\n", b"\n", 1)):
         with pytest.raises(NotAProduct):
             open_container(other, TRUSTED)
@@ -297,7 +377,7 @@ def test_a_damaged_strip_costs_itself_when_damage_is_tolerated() -> None:
     made = vectors()["three_strips"]
     octets = bytearray(made.container())
     parts, _ = cut(bytes(octets))
-    at = 32 + len(parts[1]) + 4 + len(parts[2]) + 4 + len(parts[3]) + 20
+    at = 40 + sum(len(part) + 4 for part in parts[1:6]) + len(parts[6]) + 20
     octets[at] ^= 0x10
     with pytest.raises(StripDamaged) as damaged:
         open_container(bytes(octets), TRUSTED)
@@ -319,10 +399,10 @@ def test_tolerating_damage_does_not_tolerate_a_forged_seal() -> None:
 
 def test_sizes_are_bounded_before_anything_is_allocated_for_them() -> None:
     octets = case(np.zeros((100, 100), np.uint8)).container()
-    for limits in (Limits(container_bytes=100), Limits(pixels=9_999), Limits(strip_pixels=6_399)):
+    for limits in (Limits(container_bytes=100), Limits(pixels=9_999), Limits(strip_pixels=9_999)):
         with pytest.raises(ProductTooLarge):
             open_container(octets, TRUSTED, limits=limits)
-    open_container(octets, TRUSTED, limits=Limits(pixels=10_000, strip_pixels=6_400))
+    open_container(octets, TRUSTED, limits=Limits(pixels=10_000, strip_pixels=10_000))
     # a header that claims 2**48 pixels, everything else right
     parts, end = cut(octets)
     fields = decode(parts[1])
@@ -335,13 +415,13 @@ def test_sizes_are_bounded_before_anything_is_allocated_for_them() -> None:
 def test_counts_and_findings_that_do_not_follow_from_the_mask_are_found() -> None:
     octets = vectors()["three_strips"].container()
     parts, end = cut(octets)
-    tail = decode(parts[-1])
+    tail = decode(parts[2])
     for change in (
         {3: [tail[3][0] - 1, tail[3][1] + 1]},
         {5: tail[5] + 1},
         {6: [[column[0], column[1] + (name == 5), *column[2:]] for name, column in enumerate(tail[6])]},
     ):
-        product = open_container(join([*parts[:-1], encode({**tail, **change})]) + end, None)
+        product = open_container(join([*parts[:2], encode({**tail, **change}), *parts[3:]]) + end, None)
         with pytest.raises(ContentMismatch):
             product.check_content()
 
@@ -368,10 +448,10 @@ def test_counts_and_findings_that_do_not_follow_from_the_mask_are_found() -> Non
         {7: 0},
     ],
 )
-def test_a_tail_against_the_format_is_refused(change: dict) -> None:
+def test_a_summary_against_the_format_is_refused(change: dict[Any, Any]) -> None:
     parts, end = cut(case(blobs(20, 20, 3)).container())
     with pytest.raises(ProductDamaged):
-        open_container(join([*parts[:-1], encode({**decode(parts[-1]), **change})]) + end, None)
+        open_container(join([*parts[:2], encode({**decode(parts[2]), **change}), *parts[3:]]) + end, None)
 
 
 def test_two_thousand_mutations_with_right_checksums_raise_nothing_but_product_errors() -> None:
@@ -395,7 +475,7 @@ def test_two_thousand_mutations_with_right_checksums_raise_nothing_but_product_e
                 case 3:
                     part[at : at + 1] = bytes((rng.choice((0, 0x7F, 0x80, 0xFF, 0x9F, 0x5B, 0xFB)),))
         parts[which] = bytes(part)
-        if any(len(strip) < 10 for strip in parts[3:-1]):
+        if any(len(strip) < 11 for strip in parts[6:]):
             continue
         octets = seal(join(parts), SEAL_KEY, KEY_ID, SEALED_S)
         try:
@@ -414,7 +494,7 @@ def test_two_thousand_mutations_with_right_checksums_raise_nothing_but_product_e
 @given(st.binary(max_size=200), st.booleans())
 def test_any_octets_raise_nothing_but_product_errors(octets: bytes, marked: bool) -> None:
     with pytest.raises(ProductError):
-        open_container(b"\x89SWP\r\n\x1a\n\x01" + octets if marked else octets, TRUSTED, tolerate_damage=True)
+        open_container(b"\x89SWP\r\n\x1a\n\x02" + octets if marked else octets, TRUSTED, tolerate_damage=True)
 
 
 def test_a_seal_is_not_put_on_something_else() -> None:

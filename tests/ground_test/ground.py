@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,28 @@ from flight.agent.admission import ApplicationTerms
 from flight.agent.area import Box, ring_of
 from flight.agent.grant import Grant
 from flight.agent.job import Job, ProductKind
-from flight.agent.keys import generate_signing_key
+from flight.agent.keys import SigningKey, generate_signing_key
 from flight.agent.release import product_name
 from flight.link.apids import Apid
-from flight.product.container import Coverage, ProductAssembler, seal
+from flight.product.assembler import ProductAssembler
+from flight.product.container import seal
 from flight.product.envelope import encrypt_to
 from flight.product.header import GeoModel, ProductHeader
+from flight.product.summary import Coverage
 from ground_test.gateway.orders import CheckedOrder, Trust, check_order, order_body
 from ground_test.gateway.reception import GroundKeys, Reception
 from ground_test.gateway.store import GatewayStore, OrderRow
 from ground_test.gateway.submission import sign_grant, sign_job
 
 NOW = 1_790_879_400.0
+
+
+def _repeated(seed: int, count: int) -> bytes:
+    return bytes([seed]) * count
+
+
 MISSION, GROUND, SATELLITE, TENANT, STRANGER = (
-    generate_signing_key(lambda n, seed=seed: bytes([seed]) * n) for seed in (1, 2, 3, 4, 5)
+    generate_signing_key(partial(_repeated, seed)) for seed in (1, 2, 3, 4, 5)
 )
 READING = X25519PrivateKey.from_private_bytes(bytes(range(40, 72)))
 ALERT_KEY = bytes(range(100, 132))
@@ -82,7 +91,9 @@ def a_job(number: int = 0, **changes: Any) -> Job:
     return replace(base, **changes)
 
 
-def body_of(job: Job, grant: Grant | None = None, key=TENANT, mission=MISSION) -> dict[str, Any]:
+def body_of(
+    job: Job, grant: Grant | None = None, key: SigningKey = TENANT, mission: SigningKey = MISSION
+) -> dict[str, Any]:
     """What a submitter posts."""
     return order_body(job, sign_job(job, key, ""), sign_grant(grant or a_grant(), mission))
 
@@ -125,7 +136,7 @@ def a_mask() -> np.ndarray:
     return mask
 
 
-def a_product(job: Job, *, key=SATELLITE, reader=READING, **changes: Any) -> Sent:
+def a_product(job: Job, *, key: SigningKey = SATELLITE, reader: X25519PrivateKey = READING, **changes: Any) -> Sent:
     """Sealed and encrypted as on board."""
     mask = a_mask()
     header = ProductHeader(
@@ -149,8 +160,7 @@ def a_product(job: Job, *, key=SATELLITE, reader=READING, **changes: Any) -> Sen
         footprint=(),
     )
     assembler = ProductAssembler(replace(header, **changes))
-    for index, first in enumerate(range(0, len(mask), header.strip_rows)):
-        assembler.add_strip(index, mask[first : first + header.strip_rows])
+    assembler.add(0, mask)
     body = assembler.finish(Coverage(len(mask), 0, 4, 1, 3, int((mask == 255).sum())), 0.9)
     container = seal(body, key.private, key.key_id, NOW + 110)
     octets = encrypt_to(container, reader.public_key().public_bytes_raw(), lambda count: bytes(range(count)))

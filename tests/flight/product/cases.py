@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
 from flight.product.alert import alert_of
-from flight.product.container import Coverage, Product, ProductAssembler, open_container, seal
+from flight.product.assembler import ProductAssembler
+from flight.product.container import Product, open_container, seal
 from flight.product.envelope import encrypt_to
-from flight.product.header import GeoModel, ProductHeader
+from flight.product.header import Content, GeoModel, ProductHeader
+from flight.product.summary import Coverage
 
 VECTORS = Path(__file__).with_name("vectors")
 SEAL_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -32,6 +35,8 @@ DEGREES = GeoModel((0.001, 0.0, 10.0, 0.0, -0.001, 50.0), 4326, 30.0)
 UTM = GeoModel((30.0, 0.0, 351_000.0, 0.0, -30.0, 4_560_000.0), 32612, 45.0)
 UTM_SOUTH_ROTATED = GeoModel((25.0, 10.0, 640_000.0, 10.0, -25.0, 6_070_000.0), 32755, 45.0)
 MERCATOR = GeoModel((38.2, 0.0, -12_500_000.0, 0.0, -38.2, 4_500_000.0), 3857, 10.0)
+
+NAMES = tuple(f"class {number}" for number in range(64))
 
 HEADER = ProductHeader(
     job_id=bytes(range(32)),
@@ -62,15 +67,9 @@ class Case:
     coverage: Coverage
     confidence: float
 
-    @property
-    def strips(self) -> list[NDArray[np.uint8]]:
-        step = self.header.strip_rows
-        return [self.mask[first : first + step] for first in range(0, len(self.mask), step)]
-
     def body(self) -> bytes:
         assembler = ProductAssembler(self.header)
-        for index, rows in enumerate(self.strips):
-            assembler.add_strip(index, rows)
+        assembler.add(0, self.mask)
         return assembler.finish(self.coverage, self.confidence)
 
     def container(self) -> bytes:
@@ -80,7 +79,7 @@ class Case:
         return open_container(self.container(), TRUSTED)
 
 
-def case(mask: NDArray[np.uint8], **changes) -> Case:
+def case(mask: NDArray[np.uint8], **changes: Any) -> Case:
     """A case for any class map; `changes` go into the header."""
     height, width = mask.shape
     header = replace(HEADER, width=width, height=height, **changes)
@@ -109,7 +108,7 @@ def vectors() -> dict[str, Case]:
     return {
         "one_pixel": case(np.array([[1]], np.uint8)),
         "one_row": case(np.array([[0, 0, 0, 1, 1, 0, 255]], np.uint8), geo=DEGREES),
-        "three_strips": case(blobs(150, 90, 1, wedge=12), geo=UTM),
+        "three_strips": case(blobs(150, 90, 1, wedge=12), geo=UTM, strip_rows=64),
         "five_classes": case(
             blobs(40, 60, 2, classes=5, wedge=5),
             classes=("clear", "thin cloud", "cloud", "shadow", "Schnee \u2744"),
@@ -121,6 +120,11 @@ def vectors() -> dict[str, Case]:
             footprint=(),
             geo=MERCATOR,
         ),
+        "tall": case(blobs(530, 70, 4, classes=3), classes=("land", "water", "ice")),
+        "wide": case(blobs(20, 1100, 5, wedge=700)),
+        "noise": case(np.random.Generator(np.random.PCG64(6)).integers(0, 64, (9, 16), dtype=np.uint8), classes=NAMES),
+        "without_mask": case(blobs(50, 60, 7), contents=(Content.REGIONS,)),
+        "counts_alone": case(blobs(50, 60, 7), contents=()),
         "many_findings": case((np.indices((36, 40)).sum(0) % 2 * (np.indices((36, 40))[0] % 2)).astype(np.uint8)),
     }
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
+from collections import Counter
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from tests.flight.product import independent_context
 
 
 class Refused(Exception):
     pass
 
 
-def need(condition, reason):
+def need(condition: object, reason: str) -> None:
     if not condition:
         raise Refused(reason)
 
 
-def crc32c(octets):
+def crc32c(octets: bytes) -> int:
     value = 0xFFFFFFFF
     for octet in octets:
         value ^= octet
@@ -27,7 +31,7 @@ def crc32c(octets):
     return value ^ 0xFFFFFFFF
 
 
-def cbor(octets, at=0):
+def cbor(octets: bytes, at: int = 0) -> tuple[Any, int]:
     """(value, offset behind it)."""
     need(at < len(octets), "cbor: short")
     major, info = octets[at] >> 5, octets[at] & 31
@@ -53,7 +57,7 @@ def cbor(octets, at=0):
         return -1 - argument, at
     if major in (2, 3):
         need(at + argument <= len(octets), "cbor: short")
-        content = octets[at : at + argument]
+        content: Any = octets[at : at + argument]
         if major == 3:
             try:
                 content = content.decode("utf-8")
@@ -68,7 +72,8 @@ def cbor(octets, at=0):
             item, at = cbor(octets, at)
             items.append(item)
         return items, at
-    entries, before = {}, b""
+    entries: dict[Any, Any] = {}
+    before = b""
     for _ in range(argument):
         start = at
         key, at = cbor(octets, at)
@@ -78,41 +83,42 @@ def cbor(octets, at=0):
     return entries, at
 
 
-def whole_cbor(octets):
+def whole_cbor(octets: bytes) -> Any:
     value, end = cbor(octets)
     need(end == len(octets), "cbor: octets behind")
     return value
 
 
-def runs(octets, pixels):
-    """The pixels of a strip, as a list."""
-    out, values, at = [], [], 0
-    while len(out) < pixels:
-        token = shift = 0
-        while True:
-            need(at < len(octets) and shift < 63, "runs: number")
-            token |= (octets[at] & 0x7F) << shift
-            shift += 7
-            at += 1
-            if octets[at - 1] < 0x80:
-                break
-        need(shift == 7 or octets[at - 1] != 0, "runs: not shortest")
-        if token & 1:
-            need(at < len(octets), "runs: short")
-            need(octets[at] not in values[-2:], "runs: named in vain")
-            values.append(octets[at])
-            at += 1
-        else:
-            need(len(values) >= 2, "runs: nothing to imply")
-            values.append(values[-2])
-        length = token // 2 + 1
-        need(len(out) + length <= pixels, "runs: too long")
-        out += [values[-1]] * length
-    need(at == len(octets), "runs: octets behind")
-    return out
+def pixels(octets: bytes, rows: int, width: int) -> list[list[int]]:
+    """The pixels that a mode and a code stand for."""
+    need(len(octets) >= 1, "pixels: mode")
+    mode, code = octets[0], octets[1:]
+    if mode == 0:
+        need(len(code) < rows * width, "pixels: context code too long")
+        try:
+            return independent_context.decode(code, rows, width)
+        except independent_context.Refused as error:
+            raise Refused(str(error)) from None
+    need(mode == 1 and len(code) == rows * width, "pixels: plain")
+    return [list(code[row * width : (row + 1) * width]) for row in range(rows)]
 
 
-def checked(octets, at, length):
+def smaller(image: list[list[int]], factor: int) -> list[list[int]]:
+    """Squares of `factor` pixels, each the class that most of its pixels have, the lowest where several do."""
+    width = len(image[0])
+    return [
+        [
+            min(
+                Counter(value for row in image[y : y + factor] for value in row[x : x + factor]).items(),
+                key=lambda i: (-i[1], i[0]),
+            )[0]
+            for x in range(0, width, factor)
+        ]
+        for y in range(0, len(image), factor)
+    ]
+
+
+def checked(octets: bytes, at: int, length: int) -> tuple[bytes, int]:
     need(at + length + 4 <= len(octets), "part: short")
     part = octets[at : at + length]
     need(struct.unpack(">I", octets[at + length : at + length + 4])[0] == crc32c(part), "part: crc")
@@ -139,39 +145,52 @@ HEADER_NAMES = [
     "finding_class",
     "place",
     "footprint",
+    "contents",
 ]
 
 
-def decode(octets, public_key):
+def decode(octets: bytes, public_key: bytes) -> dict[str, Any]:
     """Everything a container says, as plain values; public_key: 32 octets. Raises Refused."""
     need(octets[:8] == bytes.fromhex("89535750 0D0A1A0A"), "mark")
-    need(len(octets) >= 9 and octets[8] == 1, "version")
-    prefix, at = checked(octets, 0, 28)
+    need(len(octets) >= 9 and octets[8] == 2, "version")
+    prefix, at = checked(octets, 0, 36)
     need(prefix[9:12] == bytes(3), "reserved")
-    size, header_size, count, tail_size = struct.unpack(">IIII", prefix[12:28])
+    size, header_size, summary_size, preview_size, vectors_size, count = struct.unpack(">IIIIII", prefix[12:36])
     need(size <= len(octets), "short")
     body, seal = octets[:size], octets[size:]
     header_octets, at = checked(body, at, header_size)
     header = whole_cbor(header_octets)
-    need(list(header) == list(range(1, 20)), "header keys")
+    need(list(header) == list(range(1, 21)), "header keys")
     header = dict(zip(HEADER_NAMES, header.values(), strict=True))
     width, height, step = header["width"], header["height"], header["strip_rows"]
-    need(count == -(-height // step), "strips")
+    masked, regions = 1 in header["contents"], 2 in header["contents"]
+    need(count == (-(-height // step) if masked else 0), "strips")
+    summary_octets, at = checked(body, at, summary_size)
+    preview_octets, at = checked(body, at, preview_size)
+    vectors, at = checked(body, at, vectors_size)
+    need(regions or not vectors, "vectors without regions")
     table, at = checked(body, at, 4 * count)
-    mask = []
+    mask: list[list[int]] = []
     for index in range(count):
         (length,) = struct.unpack(">I", table[4 * index : 4 * index + 4])
-        need(length >= 10, "strip: short")
+        need(length >= 11, "strip: short")
         strip, at = checked(body, at, length - 4)
         rows = min(step, height - index * step)
         need(struct.unpack(">IH", strip[:6]) == (index, rows), "strip: head")
-        pixels = runs(strip[6:], rows * width)
-        mask += [pixels[row * width : (row + 1) * width] for row in range(rows)]
-    tail_octets, at = checked(body, at, tail_size)
+        mask += pixels(strip[6:], rows, width)
     need(at == size, "body length")
-    tail = whole_cbor(tail_octets)
-    need(list(tail) == [1, 2, 3, 4, 5, 6], "tail keys")
-    findings, area = [], 0
+    preview = None
+    need(bool(preview_octets) == (masked and max(width, height) > 512), "preview: there or not")
+    if preview_octets:
+        wanted = smaller(mask, -(-width // 512))
+        if len(wanted) > 512:
+            wanted = smaller(wanted, -(-len(wanted) // 512))
+        preview = pixels(preview_octets, len(wanted), len(wanted[0]))
+        need(preview == wanted, "preview: of another map")
+    tail = whole_cbor(summary_octets)
+    need(list(tail) == [1, 2, 3, 4, 5, 6], "summary keys")
+    findings: list[list[float]] = []
+    area = 0
     for n, (less, row, col, rows, cols, row16, col16) in enumerate(zip(*tail[6], strict=True)):
         area = less if n == 0 else area - less
         findings.append([area, row, col, row + rows, col + cols, row + row16 / 16, col + col16 / 16])
@@ -184,7 +203,9 @@ def decode(octets, public_key):
         raise Refused("signature") from None
     return {
         "header": header,
-        "mask": mask,
+        "mask": mask if masked else None,
+        "preview": preview,
+        "vectors": vectors,
         "coverage": tail[1],
         "confidence": tail[2],
         "counts": tail[3],
