@@ -160,9 +160,9 @@ def test_a_product_before_its_time_or_after_its_jobs_end_is_refused() -> None:
 def test_a_product_over_the_budget_of_its_job_does_not_leave() -> None:
     flown = Satellite()
     sealing = flown.to_sealing()
-    noise = np.random.default_rng(1).integers(0, 2, (2048, 64), np.uint8)
+    noise = np.random.default_rng(1).integers(0, 2, (16_384, 64), np.uint8)
     with pytest.raises(EgressRefused) as caught:
-        flown.gate.admit_product(flown.product(sealing, height=2048, pixels=noise))
+        flown.gate.admit_product(flown.product(sealing, height=16_384, pixels=noise))
     assert caught.value.reason is EgressReason.OVER_BYTE_BUDGET
     assert not flown.downlinked()
 

@@ -125,7 +125,7 @@ def state_of(world: World, order: Job) -> tuple[JobState, Reason]:
         ({"version_below": (1, 2, 0)}, Reason.VERSION_NOT_FLYING),
         ({"area": ring_of([(19, 0), (21, 0), (20, 1)])}, Reason.AREA_NOT_GRANTED),
         ({"area": ring_of([(-19, -19), (19, -19), (0, 19)])}, Reason.AREA_TOO_LARGE),
-        ({"products": (ProductKind.COUNTS,)}, Reason.PRODUCT_NOT_DECLARED),
+        ({"products": (ProductKind.ALERT,)}, Reason.PRODUCT_NOT_DECLARED),
         ({"byte_budget": 100_001}, Reason.OVER_JOB_BYTES),
         ({"parameters": (("colour", 1.0),)}, Reason.PARAMETER_UNKNOWN),
         ({"parameters": (("threshold", 0.34),)}, Reason.PARAMETER_NOT_OFFERED),
