@@ -28,6 +28,10 @@ _OUTPUTS: Final[dict[np.dtype[Any], int]] = {
     np.dtype(np.uint8): lib.SW_OUT_U8,
     np.dtype(np.int8): lib.SW_OUT_S8,
 }
+_OCTET: Final = np.dtype(np.uint8)
+# looked up once: by name it takes longer than the call
+_OCTETS, _MEMORY, _ADDRESS = ffi.typeof("uint8_t[]"), ffi.typeof("void *"), ffi.typeof("uintptr_t")
+_TILE_STATS, _BAND_STATS = ffi.typeof("sw_tile_stats *"), ffi.typeof("sw_band_stats[]")
 _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 _FLOAT32_MIN: Final = float(np.finfo(np.float32).tiny)
 _BAND: Final = struct.Struct("=dddq")  # sw_band_stats
@@ -113,8 +117,8 @@ class TileCutter:
     """
 
     __slots__ = (
-        "_count", "_dtype", "_keep", "_layout", "_out_dtype", "_out_octets", "_out_shape", "_setup", "_shape",
-        "_statistics", "_valid_octets", "_valid_shape", "_window", "nodata_pixels", "pixels",
+        "_columns", "_count", "_dtype", "_keep", "_layout", "_out_dtype", "_out_octets", "_out_shape", "_setup",
+        "_shape", "_statistics", "_valid_octets", "_valid_shape", "_window", "nodata_pixels", "pixels",
     )  # fmt: skip
 
     def __init__(
@@ -171,7 +175,7 @@ class TileCutter:
         shape = [0, 0, 0]
         shape[row_axis], shape[column_axis], shape[band_axis] = -1, columns, planes
         self._shape = tuple(shape)
-        self._count, self._statistics = count, statistics
+        self._columns, self._count, self._statistics = columns, count, statistics
         self._out_shape, self._valid_shape = (count, side, side), (side, side)
         self._out_octets, self._valid_octets = count * side * side * self._out_dtype.itemsize, side * side
         self._window: tuple[tuple[int, ...], tuple[int, ...], Any, int, int] = ((), (), None, 0, 0)
@@ -208,28 +212,46 @@ class TileCutter:
         if window.shape != seen[0] or window.strides != seen[1]:
             seen = self._look_at(window)
         _, _, block, rows, extent = seen
-        source = window.__array_interface__["data"][0]
-        if source % self._dtype.alignment:
+        if type(out) is not np.ndarray:
+            out = _plain("out", out)
+        if type(valid) is not np.ndarray:
+            valid = _plain("valid", valid)
+        window_flags, out_flags, valid_flags = window.flags, out.flags, valid.flags
+        if not window_flags.aligned:
             view("window", window, self._dtype, 3, contiguous=False)
-        target, mask = self._target(out), self._mask(valid)
+        if (
+            out.dtype != self._out_dtype or out.shape != self._out_shape
+            or not (out_flags.c_contiguous and out_flags.writeable and out_flags.aligned)
+        ):  # fmt: skip
+            view("out", out, self._out_dtype, 3, shape=self._out_shape, writable=True)
+        if (
+            valid.dtype != _OCTET or valid.shape != self._valid_shape
+            or not (valid_flags.c_contiguous and valid_flags.writeable)
+        ):  # fmt: skip
+            view("valid", valid, _OCTET, 2, shape=self._valid_shape, writable=True)
         if first_row < 0 or first_row + rows > scene_rows:
             raise GeometryRefused(
-                f"a window of {rows} x {window.shape} at row {first_row} of a scene of {scene_rows} rows"
+                f"a window of {rows} x {self._columns} at row {first_row} of a scene of {scene_rows} rows"
             )
         if not (-_FAR <= row <= _FAR and -_FAR <= col <= _FAR and scene_rows <= _FAR):
             raise GeometryRefused(f"row {row}, col {col}, scene_rows {scene_rows}: beyond {_FAR}")
-        out_end, valid_end = target + self._out_octets, mask + self._valid_octets
+        if window_flags.c_contiguous:
+            samples = ffi.from_buffer(window)  # quicker than asking for the address
+        else:
+            samples = ffi.cast(_MEMORY, window.__array_interface__["data"][0])
+        to, ok, cast = ffi.from_buffer(out), ffi.from_buffer(_OCTETS, valid), ffi.cast
+        source, target, mask = int(cast(_ADDRESS, samples)), int(cast(_ADDRESS, to)), int(cast(_ADDRESS, ok))
+        source_end, target_end, mask_end = source + extent, target + self._out_octets, mask + self._valid_octets
         if (
-            (target < mask + self._valid_octets and mask < out_end)
-            or (target < source + extent and source < out_end)
-            or (mask < source + extent and source < valid_end)
-        ):
+            (target < mask_end and mask < target_end)
+            or (target < source_end and source < target_end)
+            or (mask < source_end and source < mask_end)
+        ):  # fmt: skip
             raise GeometryRefused("window, out and valid must not overlap in memory")
-        stats = ffi.new("sw_tile_stats *")
-        each = ffi.new("sw_band_stats[]", self._count) if self._statistics else ffi.NULL
+        stats = ffi.new(_TILE_STATS)
+        each = ffi.new(_BAND_STATS, self._count) if self._statistics else ffi.NULL
         code = lib.sw_cut(
-            self._setup, block, ffi.cast("void *", source), first_row, scene_rows, row, col,
-            ffi.cast("void *", target), ffi.cast("uint8_t *", mask), each, stats,
+            self._setup, block, samples, first_row, scene_rows, row, col, to, ok, each, stats
         )  # fmt: skip
         if code == lib.SW_E_WINDOW:
             raise WindowMismatch(stats.missing_row, first_row, rows)
@@ -256,28 +278,6 @@ class TileCutter:
         block = ffi.new("sw_window *", (rows, columns, row_stride, column_stride, band_stride))
         self._window = shape, strides, block, rows, extent
         return self._window
-
-    def _target(self, out: NDArray[Any]) -> int:
-        if type(out) is not np.ndarray:
-            out = _plain("out", out)
-        address: int = out.__array_interface__["data"][0]
-        if (
-            out.dtype != self._out_dtype or out.shape != self._out_shape or address % self._out_dtype.alignment
-            or not (flags := out.flags).c_contiguous or not flags.writeable
-        ):  # fmt: skip
-            view("out", out, self._out_dtype, 3, shape=self._out_shape, writable=True)
-        return address
-
-    def _mask(self, valid: NDArray[np.uint8]) -> int:
-        if type(valid) is not np.ndarray:
-            valid = _plain("valid", valid)
-        address: int = valid.__array_interface__["data"][0]
-        if (
-            valid.dtype != np.uint8 or valid.shape != self._valid_shape
-            or not (flags := valid.flags).c_contiguous or not flags.writeable
-        ):  # fmt: skip
-            view("valid", valid, np.uint8, 2, shape=self._valid_shape, writable=True)
-        return address
 
 
 def _plain(name: str, array: Any) -> NDArray[Any]:
