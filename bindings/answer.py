@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.faults import GeometryRefused
+from bindings.faults import BufferMismatch, GeometryRefused
 from bindings.ffi import check, ffi, lib, view
 
 MARGIN_ONE: Final = int(lib.SW_MARGIN_ONE)  # units of a margin of 1
@@ -32,6 +32,24 @@ class Measure:
     margin_units: int  # sum over the answered own pixels, each rounded to 1 / MARGIN_ONE: equal in any order
     pixels: int  # answered own pixels
     outside: int  # scores of the whole tile that are not finite or outside low ... high
+
+
+def holds_only(window: NDArray[Any], fill: NDArray[Any]) -> bool:
+    """Whether every sample of `window` (rows, columns, bands) has the octets of `fill`, one sample of the same dtype.
+
+    window: rows of contiguous samples, any distance apart. Raises BufferMismatch. Releases the GIL.
+    """
+    rows, columns, bands = window.shape if window.ndim == 3 else (0, 0, 0)
+    source = view("window", window, fill.dtype, 3, contiguous=False)
+    if window.size == 0:
+        return True
+    if columns > 1 and window.strides[1] != bands * window.itemsize:
+        raise BufferMismatch("window", "its columns are not contiguous")
+    pattern = ffi.from_buffer("uint8_t[]", fill.tobytes())
+    count = columns * bands * window.itemsize
+    stride = window.strides[0] if rows > 1 else count
+    octets = ffi.cast("uint8_t *", source)
+    return bool(check(lib.sw_holds_only(octets, rows, count, stride, pattern, fill.dtype.itemsize)))
 
 
 class Plane:
@@ -78,8 +96,8 @@ class AnswerRows:
         self.labels, self.open_ = self._labels[:rows], self._open[:rows]
         self.open_.fill(1)
 
-    def close_invalid(self, valid: Plane, own: Own, left: int) -> bool:
-        """Close the own pixels that are not valid. True if any pixel of the whole tile is valid.
+    def close_invalid(self, valid: Plane, own: Own, left: int) -> None:
+        """Close the own pixels that are not valid.
 
         valid: of 0 and 1; left: the column of the first own pixel; its row is the first one. Raises GeometryRefused.
         Releases the GIL.
@@ -87,7 +105,7 @@ class AnswerRows:
         if valid.classes:
             raise GeometryRefused("scores are no mask")
         target = self._at(valid.side, own, left)
-        return bool(check(lib.sw_answer_close(valid.pointer, self._own, target, self._width)))
+        check(lib.sw_answer_close(valid.pointer, self._own, target, self._width))
 
     def measure(self, scores: Plane, own: Own, left: int, low: float, high: float) -> Measure:
         """Check every score of a tile; sum the margins of the own pixels that are open (not of rows with bad scores).

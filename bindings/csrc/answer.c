@@ -32,7 +32,20 @@ int sw_answer_close(const uint8_t *valid, const sw_own *own, uint8_t *open, int6
     for (int64_t y = own->first_row; y < own->end_row; y++)
         both(open + (y - own->first_row) * open_stride, valid + y * own->side + own->first_col,
              own->end_col - own->first_col);
-    return memchr(valid, 1, (size_t)own->side * (size_t)own->side) != NULL;
+    return SW_OK;
+}
+
+int sw_holds_only(const uint8_t *octets, int64_t rows, int64_t count, int64_t stride, const uint8_t *fill,
+                  int64_t item)
+{
+    if (rows < 0 || item < 1 || item > 8 || count < 0 || count % item != 0 || stride < count)
+        return SW_E_ARGUMENT;
+    for (int64_t y = 0; count > 0 && y < rows; y++) { /* a row that equals itself one sample on is one sample repeated */
+        const uint8_t *row = octets + y * stride;
+        if (memcmp(row, fill, (size_t)item) != 0 || memcmp(row, row + item, (size_t)(count - item)) != 0)
+            return 0;
+    }
+    return 1;
 }
 
 SW_CLONES static int32_t outside(const float *p, int32_t count, float low, float high)

@@ -93,7 +93,10 @@ class Checkpoint:
         self._row_at += TILE_HEADER.size + octets.size
 
     def tiles(self, row: int, classes: int, side: int) -> dict[int, NDArray[np.float32]]:
-        """Kept tiles of one tile row by column, to which save_tile() then adds. A torn one ends them."""
+        """Kept tiles of one tile row by column, to which save_tile() then adds. A torn one ends them.
+
+        Asked once, before anything is saved.
+        """
         kept: dict[int, NDArray[np.float32]] = {}
         size = classes * side * side * 4
         self._row_at = position = 0

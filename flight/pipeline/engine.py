@@ -114,9 +114,9 @@ class Engine:
         self._finished = self._closed = False
         self._inference_s = 0.0
         self._counts = _Counts()
-        first_row = 0
+        self._first_row = 0  # of tiles; the one in which a process before this one may have left some
         if checkpoint is not None and checkpoint.engine_state is not None:
-            first_row = self._restore(checkpoint.engine_state)
+            self._first_row = self._restore(checkpoint.engine_state)
         self._governor = Governor(flow)
         self._thread = GraphThread(host_s)
         self._flight: deque[_InFlight] = deque()
@@ -133,7 +133,9 @@ class Engine:
                 pixels, scores = (self._pages.take(*buffer) for buffer in buffers)
                 self._free.append(Slot(pixels, Plane(scores[0]), bind_tile(session, pixels, scores)))
             self._blank = Plane(self._pages.take(*buffers[1])[0])
-            self._cutting = TileCutting(setup, source, first_row, self._pages.take(*valid), input_dtype, quantisation)
+            self._cutting = TileCutting(
+                setup, source, self._first_row, self._pages.take(*valid), input_dtype, quantisation
+            )
         except BaseException:
             self._free.clear()
             self._pages.close()
@@ -236,7 +238,7 @@ class Engine:
             if row is None:
                 self._governor.interrupted()
                 return Step.WAITING
-            if self._checkpoint is not None:
+            if self._checkpoint is not None and row.number == self._first_row:
                 row.kept = self._checkpoint.tiles(row.number, self._setup.planes, self._grid.tile)
         slot = self._free[-1]
         tile = cutting.cut(slot.pixels[0])

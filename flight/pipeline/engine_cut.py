@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.answer import AnswerRows, Own, Plane
+from bindings.answer import AnswerRows, Own, Plane, holds_only
 from bindings.stitch import TileGrid
 from bindings.tiles import Layout, Normalisation, Quantisation, TileCutter
 from flight.pipeline.area import PixelArea
@@ -45,7 +45,7 @@ class CutTile:
     column: int
     own: Own
     left: int  # first column of the own pixels in the strip
-    wanted: bool  # False: no pixel that it has a say in can get an answer
+    wanted: bool  # some pixel of it in the scene is measured, and some lies in the area
     last: bool  # in its row
 
 
@@ -67,6 +67,7 @@ class TileCutting:
         self._lines = LineWindow(source, grid.tile)
         self._answers: list[AnswerRows] = []  # not in use
         self._valid = Plane(valid)
+        self._nodata = _sample_of(setup.nodata, np.dtype(source.dtype))
         self._cutter = TileCutter(
             layout=Layout.HWC,
             columns=source.columns,
@@ -143,8 +144,11 @@ class TileCutting:
         right = grid.width if last else left + grid.stride
         own = Own(row.start - row.origin, row.stop - row.origin, left - column, right - column)
         tile = CutTile(row, number, own, left, wanted=self._asked(row, column), last=last)
+        if tile.wanted and self._is_empty(row, column):
+            row.answers.open_[:, left:right] = 0
+            tile.wanted = False
         if tile.wanted:
-            valid = self._valid.array
+            valid, across = self._valid.array, self._in_scene(column, grid.width)
             self._cutter.cut(
                 row.window,
                 first_row=row.window_first,
@@ -154,9 +158,12 @@ class TileCutting:
                 out=pixels,
                 valid=valid,
             )
-            for begin, end in row.lost:
-                valid[begin:end] = 0
-            tile.wanted = row.answers.close_invalid(self._valid, own, left)
+            tile.wanted = self._cutter.nodata_pixels < self._cutter.pixels
+            if row.lost:
+                for begin, end in row.lost:
+                    valid[begin:end] = 0
+                tile.wanted = bool(valid[self._in_scene(row.origin, row.scene_rows)][:, across].any())
+            row.answers.close_invalid(self._valid, own, left)
         self._column += 1
         if last:
             self._row, self._number = None, self._number + 1
@@ -179,8 +186,30 @@ class TileCutting:
         columns: NDArray[np.bool_] = np.logical_or.reduce(inside, axis=0)
         return columns
 
+    def _in_scene(self, origin: int, length: int) -> slice:
+        """The rows or columns of a tile that lie in the scene; the others are reflections of them."""
+        return slice(max(0, -origin), min(self._grid.tile, length - origin))
+
+    def _is_empty(self, row: TileRow, column: int) -> bool:
+        """Whether all samples of the tile that lie in the scene are nodata, in the bands that are not cut too."""
+        if self._nodata is None:
+            return False
+        first, end = max(row.origin, 0), min(row.origin + self._grid.tile, row.scene_rows)
+        across = slice(max(column, 0), min(column + self._grid.tile, self._grid.width))
+        return holds_only(row.window[first - row.window_first : end - row.window_first, across], self._nodata)
+
     def _asked(self, row: TileRow, column: int) -> bool:
         """Whether the tile from this column on holds a pixel of the area. If not, its own pixels are closed already."""
         if row.asked is None:
             return True
         return bool(row.asked[max(column, 0) : min(column + self._grid.tile, self._grid.width)].any())
+
+
+def _sample_of(nodata: float | None, dtype: np.dtype[Any]) -> NDArray[Any] | None:
+    """nodata as a sample; None when there is none, or no sample can be it."""
+    if nodata is None or not (np.isfinite(nodata) and abs(nodata) <= np.finfo(np.float32).max):
+        return None
+    if dtype.kind == "f":
+        return np.array(nodata, dtype)
+    limits = np.iinfo(dtype)
+    return np.array(int(nodata), dtype) if nodata == int(nodata) and limits.min <= nodata <= limits.max else None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bindings.answer import MARGIN_ONE, AnswerRows, Own, Plane
+from bindings.answer import MARGIN_ONE, AnswerRows, Own, Plane, holds_only
 from bindings.faults import BufferMismatch, GeometryRefused
 
 pytestmark = pytest.mark.arm
@@ -105,7 +105,7 @@ def test_the_ends_of_the_range_belong_to_it() -> None:
     seed=st.integers(0, 2**32 - 1),
     chance=st.sampled_from([0.0, 0.02, 0.5, 1.0]),
 )
-def test_invalid_pixels_are_closed_and_a_valid_one_anywhere_is_seen(
+def test_own_pixels_that_are_not_valid_are_closed_and_nothing_else_is(
     data: st.DataObject, side: int, seed: int, chance: float
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -114,8 +114,38 @@ def test_invalid_pixels_are_closed_and_a_valid_one_anywhere_is_seen(
     answers = rows_of(rng, own, 0.7)
     expected = answers.open_.copy()
     of(expected, own)[...] &= inside(valid, own)
-    assert answers.close_invalid(Plane(valid), own, LEFT) == bool(valid.any())
+    answers.close_invalid(Plane(valid), own, LEFT)
     assert np.array_equal(answers.open_, expected), "something beside the own pixels was written"
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    rows=st.integers(0, 9),
+    columns=st.integers(0, 20),
+    bands=st.integers(1, 5),
+    dtype=st.sampled_from(["uint8", "uint16", "int16", "float32"]),
+    other=st.none() | st.tuples(st.integers(0, 8), st.integers(0, 19), st.integers(0, 4)),
+)
+def test_a_window_of_one_sample_alone_is_told_from_one_with_another(
+    rows: int, columns: int, bands: int, dtype: str, other: tuple[int, int, int] | None
+) -> None:
+    fill = np.array(77, dtype)
+    whole = np.full((rows, columns + 5, bands), 3, dtype)
+    window = whole[:, 2 : 2 + columns]
+    window[...] = fill
+    inside_it = other is not None and other[0] < rows and other[1] < columns and other[2] < bands
+    if other is not None and inside_it:
+        window[other] = 78
+    assert holds_only(window, fill) is not inside_it
+
+
+def test_samples_of_another_type_or_with_gaps_are_refused() -> None:
+    with pytest.raises(BufferMismatch):
+        holds_only(np.zeros((2, 2, 2), np.uint8), np.array(0, np.uint16))
+    with pytest.raises(BufferMismatch):
+        holds_only(np.zeros((2, 4, 2), np.uint8)[:, ::2], np.array(0, np.uint8))
+    with pytest.raises(BufferMismatch):
+        holds_only(np.zeros((2, 4, 4), np.uint8)[:, :, ::2], np.array(0, np.uint8))
 
 
 @settings(max_examples=60, deadline=None)

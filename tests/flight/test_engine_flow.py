@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bindings.tiles import Normalisation
+from bindings.tiles import Normalisation, Quantisation
 from flight.pipeline.area import PixelArea
 from flight.pipeline.checkpoint import Checkpoint
 from flight.pipeline.engine import NO_ANSWER, Engine, EngineClosed, EngineSetup, Step
@@ -160,7 +160,8 @@ def test_blended_masked_and_lost_pixels_are_the_same_overlapped_and_serial(
 ) -> None:
     rng = np.random.default_rng(seed)
     scene = rng.integers(0, 256, (rows, columns, 2)).astype(np.uint8)
-    scene[:, : columns // 3] = 7  # nodata, often under whole tiles
+    scene[:, : columns // 3, : 1 + seed % 2] = 7  # nodata, often under whole tiles, or one band of it
+    scene[: rows // 2, columns // 2 :] = 7
     first = data.draw(st.integers(0, rows - 1))
     lost = ((first, data.draw(st.integers(1, rows - first))),)
     area = PixelArea((tuple((float(x), float(y)) for x, y in rng.uniform(-20, 110, (4, 2))),))
@@ -177,6 +178,52 @@ def test_blended_masked_and_lost_pixels_are_the_same_overlapped_and_serial(
     if setup.area is not None:
         closed |= ~setup.area.mask(0, rows, columns)
     assert np.array_equal(maps[0] == NO_ANSWER, closed)
+    measured = (scene != 7).any(axis=2)
+    measured[first : first + lost[0][1]] = False
+    asked = setup.area.mask(0, rows, columns) if setup.area is not None else np.ones((rows, columns), np.bool_)
+    grid, screened = setup.grid, 0
+    for row in range(grid.rows_of(rows)):
+        for column in range(grid.columns):
+            top, left = row * grid.stride - grid.margin, column * grid.stride - grid.margin
+            under = np.s_[max(top, 0) : top + grid.tile, max(left, 0) : left + grid.tile]
+            screened += not (measured[under].any() and asked[under].any())
+    assert progress.pop().tiles_screened == screened
+
+
+class Quantised:
+    """Takes octets and gives the share of the first band: one score plane."""
+
+    def __init__(self, dtype: type[np.integer[Any]], quantisation: Quantisation) -> None:
+        self.input_dtype, self.quantisation = np.dtype(dtype), quantisation
+
+    def run(self, tile: NDArray[Any]) -> NDArray[np.float32]:
+        assert tile.dtype == self.input_dtype and tile.shape[:2] == (1, 1)
+        shifted = tile.astype(np.float32) - np.float32(self.quantisation.zero_point)
+        scores: NDArray[np.float32] = (shifted * np.float32(self.quantisation.scale)).clip(0, 1)
+        return scores
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.sampled_from([1, 15, 16, 33, 60]),
+    columns=st.sampled_from([1, 15, 16, 33, 60]),
+    kind=st.sampled_from([(np.uint8, 0), (np.uint8, 9), (np.int8, -128), (np.int8, 5)]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_graph_of_octets_gets_them_quantised_as_onnx_says(
+    rows: int, columns: int, kind: tuple[type[np.integer[Any]], int], seed: int
+) -> None:
+    dtype, zero_point = kind
+    scene = np.random.default_rng(seed).integers(0, 1000, (rows, columns, 1)).astype(np.uint16)
+    quantisation = Quantisation(scale=1 / 120, zero_point=zero_point)
+    setup = replace(setup_of(scene, 16, 0, 0), norm=Normalisation((1e-3,), (0.0,), 0.0, 1.0), threshold=0.5)
+    share = (scene[:, :, 0].astype(np.float32) * np.float32(1e-3)).clip(0, 1)
+    limits = np.iinfo(dtype)
+    steps = np.rint(share / np.float32(1 / 120)) + zero_point
+    found_share = (steps.clip(limits.min, limits.max).astype(np.float32) - np.float32(zero_point)) * np.float32(1 / 120)
+    for flow in FLOWS[:2]:
+        found, _ = class_map(setup, ArraySource(scene, 99), Quantised(dtype, quantisation), flow)
+        assert np.array_equal(found, found_share.clip(0, 1) >= np.float32(0.5))
 
 
 def test_the_stages_do_overlap_and_keep_their_order() -> None:

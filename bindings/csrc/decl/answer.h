@@ -19,7 +19,7 @@ typedef struct {
 
 /* Close the own pixels that are not valid: open = open && valid.
  *   valid   side * side, 0 or 1;  open  the own pixels, 0 or 1, rows `open_stride` apart
- * Returns 1 if any pixel of the whole tile is valid, 0 if none is, or SW_E_ARGUMENT. */
+ * Returns SW_OK or SW_E_ARGUMENT. */
 int sw_answer_close(const uint8_t *valid, const sw_own *own, uint8_t *open, int64_t open_stride);
 
 /* Check every score of a tile against [low, high], and sum the margin of the own pixels that are open. Rows that hold
@@ -28,6 +28,11 @@ int sw_answer_close(const uint8_t *valid, const sw_own *own, uint8_t *open, int6
  * Returns SW_OK or SW_E_ARGUMENT. */
 int sw_answer_measure(const float *scores, int32_t classes, const sw_own *own, float low, float high,
                       const uint8_t *open, int64_t open_stride, sw_answer *answer);
+
+/* Whether `rows` rows of `count` octets each, `stride` octets apart, hold nothing but the `item` octets at `fill` again
+ * and again: 1 or 0. The first that differ end it. count is a multiple of item, item is 1 to 8; else SW_E_ARGUMENT. */
+int sw_holds_only(const uint8_t *octets, int64_t rows, int64_t count, int64_t stride, const uint8_t *fill,
+                  int64_t item);
 
 /* Give `none` to the `count` labels that are not open; returns how many those are. */
 int64_t sw_answer_blank(uint8_t *labels, const uint8_t *open, int64_t count, uint8_t none);

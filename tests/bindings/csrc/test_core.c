@@ -232,8 +232,9 @@ static void test_answer(void)
         for (size_t i = 0; i < plane; i++)
             valid[i] = noise() >> 31;
         memset(open, 1, (size_t)(rows * columns));
-        const int any = sw_answer_close(valid, &own, open, columns);
-        REQUIRE(any == (memchr(valid, 1, plane) != NULL));
+        REQUIRE(sw_answer_close(valid, &own, open, columns) == SW_OK);
+        REQUIRE(sw_holds_only(valid, side, side, side, valid, 1) == (memchr(valid, !valid[0], plane) == NULL));
+        REQUIRE(sw_holds_only(valid, side, side, side - 1, valid, 1) == SW_E_ARGUMENT);
         sw_answer answer;
         REQUIRE(sw_answer_measure(scores, classes, &own, -1e-4f, 1 + 1e-4f, open, columns, &answer) == SW_OK);
         REQUIRE(answer.pixels >= 0 && answer.pixels <= rows * columns && answer.bad >= 0);
