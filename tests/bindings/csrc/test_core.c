@@ -9,6 +9,7 @@
 #include "decl/mask.h"
 #include "decl/regions.h"
 #include "decl/runs.h"
+#include "decl/spectral.h"
 #include "decl/stitch.h"
 #include "decl/tiles.h"
 #include "decl/trace.h"
@@ -357,6 +358,50 @@ static void test_gate(void)
     }
 }
 
+static void test_spectral(void)
+{
+    for (int turn = 0; turn < 400; turn++) {
+        const int64_t rows = 1 + (noise() >> 8) % 3, cols = 1 + (noise() >> 8) % 70, depth = 1 + (noise() >> 8) % 20;
+        const size_t size = turn % 4 == 0 ? 1 : turn % 4 == 3 ? 4 : 2, samples = (size_t)(rows * cols * depth);
+        const size_t padded = (size_t)(depth + 7) / 8 * 8;
+        uint8_t *data = octets(samples * size);
+        for (size_t i = 0; i < samples * size; i++)
+            data[i] = (uint8_t)(noise() >> 16); /* as floats: any bit pattern */
+        int32_t *band = octets((size_t)depth * sizeof *band);
+        double *origin = octets((size_t)depth * sizeof *origin), *sum = octets(padded * sizeof *sum);
+        double *room = octets(SW_SPECTRA_PIXELS * padded * sizeof *room), *above = octets(padded * sizeof *above);
+        double *products = octets(padded * padded * sizeof *products);
+        float *out = octets((size_t)(rows * cols) * sizeof *out);
+        memset(sum, 0, padded * sizeof *sum);
+        memset(products, 0, padded * padded * sizeof *products);
+        for (size_t b = 0; b < padded; b++)
+            above[b] = b < (size_t)depth ? 0.5 : 0;
+        for (int32_t b = 0; b < depth; b++)
+            band[b] = turn & 32 ? (int32_t)depth - 1 - b : b, origin[b] = 1;
+        sw_spectra spectra = {.sample = turn % 4, .bands = (int32_t)depth, .band = band, .rows = rows, .cols = cols,
+                              .row_stride = cols * depth, .col_stride = depth, .band_stride = 1,
+                              .has_nodata = turn & 8, .nodata = 90, .origin = origin, .room = room};
+        if (turn & 16)
+            spectra.row_stride = cols, spectra.col_stride = 1, spectra.band_stride = rows * cols;
+        const int64_t valid = sw_spectra_add(data, &spectra, sum, products);
+        REQUIRE(valid >= 0 && valid <= rows * cols);
+        REQUIRE(sw_spectra_weigh(data, &spectra, above, 1, NULL, 0, out) == valid);
+        REQUIRE(sw_spectra_weigh(data, &spectra, above, 1, above, 0, out) == valid);
+        spectra.bands = SW_SPECTRA_BANDS_MAX + 1;
+        REQUIRE(sw_spectra_add(data, &spectra, sum, products) == SW_E_ARGUMENT);
+        spectra.bands = 1, spectra.sample = 4;
+        REQUIRE(sw_spectra_weigh(data, &spectra, above, 1, NULL, 0, out) == SW_E_ARGUMENT);
+        free(data);
+        free(band);
+        free(origin);
+        free(sum);
+        free(room);
+        free(above);
+        free(products);
+        free(out);
+    }
+}
+
 static void test_runs(void)
 {
     for (int turn = 0; turn < 400; turn++) {
@@ -656,6 +701,7 @@ int main(void)
     test_mask();
     test_runs();
     test_gate();
+    test_spectral();
     test_lzw();
     test_trace();
     drive_nms();
