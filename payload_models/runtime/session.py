@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -32,8 +29,6 @@ INPUT_TYPES: dict[str, np.dtype[Any]] = {
     "tensor(uint8)": np.dtype(np.uint8),
     "tensor(int8)": np.dtype(np.int8),
 }
-# <linux/fcntl.h>: no one may write, shrink, grow, or take these seals off again
-F_ADD_SEALS, SEALS = 1033, 0x0001 | 0x0002 | 0x0004 | 0x0008
 
 
 class BoundTile(Protocol):
@@ -86,11 +81,12 @@ class OnnxSession:
         wanted = requested(policy, onnxruntime.get_available_providers() if available is None else available)
         options = session_options(policy)
         if optimised:
-            self._session = _load_optimised(model, options, wanted)
-        else:
-            if side is not None:
-                fix_shape(options, model, side)
-            self._session = make_session(model, options, wanted)
+            # The octets are copied. Not copying them (`session.use_ort_model_bytes_for_initializers`) computes with freed
+            # memory: the Python module drops what it was given once the session is made.
+            options.add_session_config_entry("session.load_model_format", "ORT")
+        elif side is not None:
+            fix_shape(options, model, side)
+        self._session = make_session(model, options, wanted)
         check_in_force(policy, self._session.get_providers())
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if [item.name for item in inputs] != ["pixels"] or [item.name for item in outputs] != ["scores"]:
@@ -222,7 +218,7 @@ def fix_shape(options: Any, model: bytes, side: int) -> None:
                 options.add_free_dimension_override_by_name(dimension["dim_param"], side)
 
 
-def make_session(model: bytes | str, options: Any, wanted: Sequence[tuple[str, dict[str, str]]]) -> Any:
+def make_session(model: bytes, options: Any, wanted: Sequence[tuple[str, dict[str, str]]]) -> Any:
     """An onnxruntime.InferenceSession that never changes its providers. Raises GraphRejected."""
     names, settings = [name for name, _ in wanted], [values for _, values in wanted]
     try:
@@ -232,35 +228,6 @@ def make_session(model: bytes | str, options: Any, wanted: Sequence[tuple[str, d
     except Exception as error:
         # ONNX Runtime's exceptions share no base below Exception
         raise GraphRejected(one_line(error)) from error
-
-
-def _load_optimised(model: bytes, options: Any, wanted: Sequence[tuple[str, dict[str, str]]]) -> Any:
-    """A session on bytes in ORT format, mapped and not copied.
-
-    The Python module frees the bytes it is given before they are used (`use_ort_model_bytes_for_initializers` then
-    computes with what lies there), so they go into a sealed memory file, which ONNX Runtime maps for itself.
-    """
-    for key, value in (
-        ("session.load_model_format", "ORT"),
-        ("session.use_memory_mapped_ort_model", "1"),
-        ("session.use_ort_model_bytes_for_initializers", "1"),
-    ):
-        options.add_session_config_entry(key, value)
-    with sealed_file(model) as path:
-        return make_session(path, options, wanted)
-
-
-@contextmanager
-def sealed_file(octets: bytes) -> Iterator[str]:
-    """The path of a file in memory that holds `octets` and that nobody can write, this process included."""
-    descriptor = os.memfd_create("model", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        with os.fdopen(os.dup(descriptor), "wb") as stream:
-            stream.write(octets)
-        fcntl.fcntl(descriptor, F_ADD_SEALS, SEALS)
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
 
 
 def _fits(name: str, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
