@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "decl/codes.h"
+#include "portable.h"
 
 /* Widths are differences of floats: in double precision their binary exponents go from -149 to 128. A size class is
  * the upper bits of the double: `split` bits of the fraction, or less than the whole exponent. */
@@ -32,7 +33,7 @@ typedef struct {
     uint64_t origin;                                  /* the lowest size class there can be */
     int shift, split, chain_bits;
     double threshold, ratio, inverse; /* ratio: a little below the threshold; inverse: one over it */
-    sw_nms_account *account;
+    int64_t comparisons, cells; /* looked at so far */
 } search;
 
 typedef struct {
@@ -94,7 +95,7 @@ static int64_t chain_of(const search *s, uint64_t base, int64_t col, int64_t row
 
 static int suppresses(search *s, const kept_box *one, const kept_box *other)
 {
-    s->account->comparisons++;
+    s->comparisons++;
     if (one->class_value != other->class_value)
         return 0;
     const float x0 = one->x0 > other->x0 ? one->x0 : other->x0, x1 = one->x1 < other->x1 ? one->x1 : other->x1;
@@ -179,7 +180,7 @@ static int is_suppressed(search *s, const kept_box *box)
             const uint64_t base = mixed(size_x, size_y, box->class_value);
             for (int64_t row = rows.first; row <= rows.last; row++)
                 for (int64_t col = cols.first; col <= cols.last; col++) {
-                    s->account->cells++;
+                    s->cells++;
                     for (int32_t i = s->chain[chain_of(s, base, col, row)]; i >= 0; i = s->kept[i].next)
                         if (suppresses(s, &s->kept[i], box))
                             return 1;
@@ -284,7 +285,7 @@ int64_t sw_nms_keep(const float *boxes, const float *scores, const int32_t *clas
     *account = (sw_nms_account){0};
     if (count == 0)
         return 0;
-    search s = {.kept = scratch, .account = account, .chain_bits = chain_bits_for(count)};
+    search s = {.kept = scratch, .chain_bits = chain_bits_for(count)};
     ranked *order = (ranked *)(s.kept + count);
     s.chain = (int32_t *)(order + 2 * count);
     for (int64_t i = 0; i < count; i++) {
@@ -304,6 +305,8 @@ int64_t sw_nms_keep(const float *boxes, const float *scores, const int32_t *clas
     int64_t kept = 0;
     for (int64_t i = 0; i < count; i++) {
         const uint32_t index = order[i].index;
+        if (i + 8 < count)
+            SW_PREFETCH(boxes + 4 * (int64_t)order[i + 8].index);
         const float *b = boxes + 4 * (int64_t)index;
         kept_box box = {b[0], b[1], b[2], b[3], 0, classes ? classes[index] : 0, -1};
         box.area = ((double)b[2] - (double)b[0]) * ((double)b[3] - (double)b[1]);
@@ -314,5 +317,7 @@ int64_t sw_nms_keep(const float *boxes, const float *scores, const int32_t *clas
         }
         keep[kept++] = index;
     }
+    account->comparisons = s.comparisons;
+    account->cells = s.cells;
     return kept;
 }
