@@ -22,6 +22,8 @@ enum {
                          first level, then drive each other out before their lines are full */
     AVX2_GROUPS = 16, /* of eight bands */
     AVX2_BANDS = 8 * AVX2_GROUPS,
+    AVX2_STREAMED = 8 << 20, /* octets: what is larger does not stay in the caches, and its lines would be fetched
+                                only to be overwritten; what is smaller would be dearer to read back */
 };
 
 /* So that what a loop fills stays in registers. */
@@ -53,6 +55,7 @@ typedef struct {
     int32_t unsummed; /* rows in the sums of `rows` */
     int32_t is_four;  /* the bands are all that a pixel has, and four */
     int32_t first;    /* pair that somebody wants: bounded even where nothing is measured, for nodata's sake */
+    int32_t streamed; /* the tile is written past the caches */
     float low, high;
     int8_t low_octet, high_octet; /* what low and high become, before `flip` */
     uint8_t flip;                  /* of octets: packed as signed, whatever they are */
@@ -77,11 +80,16 @@ SW_FOR_FMA3 SW_INLINE __m256i avx2_most(__m256i a, __m256i b, const int is_signe
 }
 
 /* normalised() of eight numbers, at `out`. */
-SW_FOR_FMA3 SW_INLINE void avx2_floats(__m256i sample, __m256 scale, __m256 offset, __m256 low, __m256 high, float *out)
+SW_FOR_FMA3 SW_INLINE void avx2_floats(__m256i sample, __m256 scale, __m256 offset, __m256 low, __m256 high,
+                                       const int streamed, float *out)
 {
     __m256 v = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sample), scale), offset);
     v = _mm256_max_ps(v, low); /* v > low ? v : low, as normalised() has it */
-    _mm256_storeu_ps(out, _mm256_min_ps(v, high));
+    v = _mm256_min_ps(v, high);
+    if (streamed)
+        _mm256_stream_ps(out, v);
+    else
+        _mm256_storeu_ps(out, v);
 }
 
 /* Rounded half to even; saturated by the packing that follows. */
@@ -158,7 +166,7 @@ SW_FOR_FMA3 SW_INLINE void avx2_spread(const uint16_t *samples, int64_t stride, 
 /* One band out of `blocks` pairs, eight pixels each. */
 SW_FOR_FMA3 SW_INLINE __m256i avx2_band(const __m256i *pair, const int blocks, const int second, __m256i sum,
                                         __m256 factor, __m256 term, const avx2_limits *limits, void *to,
-                                        const int summed, const int is_signed, const int octets)
+                                        const int summed, const int is_signed, const int octets, const int streamed)
 {
     __m256i number[4];
     AVX2_UNROLL
@@ -169,7 +177,7 @@ SW_FOR_FMA3 SW_INLINE __m256i avx2_band(const __m256i *pair, const int blocks, c
         if (octets)
             number[i] = avx2_rounded(sample, factor, term);
         else
-            avx2_floats(sample, factor, term, limits->low, limits->high, (float *)to + 8 * i);
+            avx2_floats(sample, factor, term, limits->low, limits->high, streamed, (float *)to + 8 * i);
     }
     if (octets)
         _mm256_storeu_si256((__m256i *)to, avx2_packed(number, limits));
@@ -179,7 +187,8 @@ SW_FOR_FMA3 SW_INLINE __m256i avx2_band(const __m256i *pair, const int blocks, c
 /* `count` pixels of a pair to two planes, of floats or octets. */
 SW_FOR_FMA3 SW_INLINE void avx2_pair(const uint32_t *pairs, int64_t count, const avx2_limits *limits,
                                      const avx2_lane *lane, uint8_t *to0, uint8_t *to1, avx2_measure *measure,
-                                     const int summed, const int bounded, const int is_signed, const int octets)
+                                     const int summed, const int bounded, const int is_signed, const int octets,
+                                     const int streamed)
 {
     const int blocks = octets ? 4 : 2;
     const int64_t item = octets ? 1 : sizeof(float);
@@ -194,8 +203,10 @@ SW_FOR_FMA3 SW_INLINE void avx2_pair(const uint32_t *pairs, int64_t count, const
             if (bounded)
                 least = avx2_least(least, pair[i], is_signed), most = avx2_most(most, pair[i], is_signed);
         }
-        sum0 = avx2_band(pair, blocks, 0, sum0, factor0, term0, limits, to0 + x * item, summed, is_signed, octets);
-        sum1 = avx2_band(pair, blocks, 1, sum1, factor1, term1, limits, to1 + x * item, summed, is_signed, octets);
+        sum0 = avx2_band(pair, blocks, 0, sum0, factor0, term0, limits, to0 + x * item, summed, is_signed, octets,
+                         streamed);
+        sum1 = avx2_band(pair, blocks, 1, sum1, factor1, term1, limits, to1 + x * item, summed, is_signed, octets,
+                         streamed);
     }
     if (bounded)
         *measure = (avx2_measure){{sum0, sum1}, least, most};
@@ -204,13 +215,13 @@ SW_FOR_FMA3 SW_INLINE void avx2_pair(const uint32_t *pairs, int64_t count, const
 /* One row of `side` pixels (whole steps); `row` its first sample of band 0; `out` where its first plane begins. */
 SW_FOR_FMA3 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t side,
                                           int64_t ahead, uint8_t *out, const int measured, const int is_signed,
-                                          const int octets)
+                                          const int octets, const int streamed)
 {
     const int64_t item = octets ? 1 : sizeof(float), line = 64 / (int64_t)sizeof *row;
     const int dense = stride <= 16 * plan->groups; /* else most of what would be asked for is never read */
     const avx2_limits limits = avx2_limits_of(plan);
     uint32_t pairs[4 * AVX2_CHUNK] __attribute__((aligned(64)));
-    float dump[AVX2_CHUNK];
+    float dump[AVX2_CHUNK] __attribute__((aligned(64)));
     for (int64_t x = 0, count; x < side; x += count) {
         count = side - x < AVX2_CHUNK ? side - x : AVX2_CHUNK;
         const uint16_t *samples = row + x * stride;
@@ -236,11 +247,14 @@ SW_FOR_FMA3 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, 
                 const uint32_t *from = pairs + k * AVX2_CHUNK;
                 avx2_measure *measure = plan->row + 4 * g + k;
                 if (measured)
-                    avx2_pair(from, count, &limits, lane, to[0], to[1], measure, 1, 1, is_signed, octets);
+                    avx2_pair(from, count, &limits, lane, to[0], to[1], measure, 1, 1, is_signed, octets,
+                              streamed);
                 else if (4 * g + k == plan->first)
-                    avx2_pair(from, count, &limits, lane, to[0], to[1], measure, 0, 1, is_signed, octets);
+                    avx2_pair(from, count, &limits, lane, to[0], to[1], measure, 0, 1, is_signed, octets,
+                              streamed);
                 else
-                    avx2_pair(from, count, &limits, lane, to[0], to[1], measure, 0, 0, is_signed, octets);
+                    avx2_pair(from, count, &limits, lane, to[0], to[1], measure, 0, 0, is_signed, octets,
+                              streamed);
             }
         }
     }
@@ -280,10 +294,10 @@ SW_FOR_FMA3 SW_INLINE void avx2_four_row(avx2_plan *plan, const uint16_t *row, i
                 least1 = avx2_least(least1, second[i], is_signed), most1 = avx2_most(most1, second[i], is_signed);
         }
         const int64_t at = x * item;
-        sum0 = avx2_band(first, blocks, 0, sum0, factor0, term0, &limits, to0 + at, measured, is_signed, octets);
-        sum1 = avx2_band(first, blocks, 1, sum1, factor1, term1, &limits, to1 + at, measured, is_signed, octets);
-        sum2 = avx2_band(second, blocks, 0, sum2, factor2, term2, &limits, to2 + at, measured, is_signed, octets);
-        sum3 = avx2_band(second, blocks, 1, sum3, factor3, term3, &limits, to3 + at, measured, is_signed, octets);
+        sum0 = avx2_band(first, blocks, 0, sum0, factor0, term0, &limits, to0 + at, measured, is_signed, octets, 0);
+        sum1 = avx2_band(first, blocks, 1, sum1, factor1, term1, &limits, to1 + at, measured, is_signed, octets, 0);
+        sum2 = avx2_band(second, blocks, 0, sum2, factor2, term2, &limits, to2 + at, measured, is_signed, octets, 0);
+        sum3 = avx2_band(second, blocks, 1, sum3, factor3, term3, &limits, to3 + at, measured, is_signed, octets, 0);
     }
     plan->row[0] = (avx2_measure){{sum0, sum1}, least0, most0};
     plan->row[1] = (avx2_measure){{sum2, sum3}, least1, most1};

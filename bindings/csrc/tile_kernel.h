@@ -152,13 +152,17 @@ SW_FOR_FMA3 static void NAME(avx2_row)(avx2_plan *plan, const SAMPLE *samples, i
         else
             avx2_four_row(plan, row, side, ahead, out, 0, IS_SIGNED, 0);
     } else if (octets && measured)
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 1);
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 1, 0);
     else if (octets)
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 1);
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 1, 0);
+    else if (measured && plan->streamed)
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 0, 1);
     else if (measured)
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 0);
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 0, 0);
+    else if (plan->streamed)
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 0, 1);
     else
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 0);
+        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 0, 0);
 }
 #endif
 
@@ -418,6 +422,8 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
     if (quick) {
         const octet_rule rule = rule_of(cutter, 0);
         NAME(avx2_limits)(&plan, cutter, &rule);
+        const int64_t octets = cutter->bands * side * side * (int64_t)sizeof(float);
+        plan.streamed = octets > AVX2_STREAMED && (uintptr_t)c->out % 64 == 0;
     }
     int64_t slow_until = 0; /* a row that lacks data is seldom alone */
 #endif
@@ -500,6 +506,8 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
         }
     }
 #ifdef AVX2_ROWS
+    if (quick && plan.streamed)
+        _mm_sfence(); /* who is told that the tile is there shall see it */
     if (quick && c->each)
         avx2_report(&plan, SAMPLE_MIN < 0, c->each);
 #endif

@@ -126,6 +126,27 @@ def test_sums_of_the_largest_tile_do_not_run_over() -> None:
         assert (band.total, band.saturated, band.minimum) == (65535.0 * side**2, side**2, 65535)
 
 
+def test_a_tile_too_large_for_caches_is_the_same_wherever_its_buffer_begins() -> None:
+    side, planes = 512, 9
+    scene = draw_rows(np.random.default_rng(3), (side, side, planes), np.uint16, "single")
+    norm = norm_of(planes, scale=1e-4)
+    valid, area = np.empty((side, side), np.uint8), planes * side * side
+    memory = np.empty(area + 32, np.float32)
+    begin = -memory.ctypes.data % 64 // 4
+    raw = scene.astype(np.float32) * np.array(norm.scale, np.float32) + np.array(norm.offset, np.float32)
+    empty = (scene == NODATA).all(axis=2)
+    expected = np.where(empty[..., None], np.float32(0), np.clip(raw, np.float32(0), np.float32(1))).transpose(2, 0, 1)
+    for statistics, shift in ((True, 0), (False, 0), (True, 4)):
+        out = memory[begin + shift : begin + shift + area].reshape(planes, side, side)
+        out.fill(99)
+        cutter = TileCutter(
+            layout=Layout.HWC, columns=side, planes=planes, dtype=np.uint16, bands=range(planes), norm=norm,
+            nodata=float(NODATA), side=side, statistics=statistics,
+        )  # fmt: skip
+        cutter.cut(scene, first_row=0, scene_rows=side, row=0, col=0, out=out, valid=valid)
+        np.testing.assert_array_equal(out, expected)
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The tile kernels once more, without anything that is special to one machine."""
