@@ -81,8 +81,8 @@ class OnnxSession:
         wanted = requested(policy, onnxruntime.get_available_providers() if available is None else available)
         options = session_options(policy)
         if optimised:
-            # The octets are copied. Not copying them (`session.use_ort_model_bytes_for_initializers`) computes with freed
-            # memory: the Python module drops what it was given once the session is made.
+            # The octets are copied. Not copying them (`session.use_ort_model_bytes_for_initializers`) computes with
+            # freed memory: the Python module drops what it was given once the session is made.
             options.add_session_config_entry("session.load_model_format", "ORT")
         elif side is not None:
             fix_shape(options, model, side)
