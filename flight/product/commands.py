@@ -28,7 +28,7 @@ def register(commands: Subcommands) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     show = verbs.add_parser("show", help="what a product says of itself, and whether its seal holds")
     show.set_defaults(run=_show)
-    unpack = verbs.add_parser("decode", help="write mask.npy and regions.json")
+    unpack = verbs.add_parser("decode", help="write mask.npy, preview.npy and regions.json")
     unpack.add_argument("--out", type=Path, required=True, metavar="DIR")
     unpack.set_defaults(run=_decode)
     export = verbs.add_parser("export", help="write GeoJSON, GeoTIFF and PNG files")
@@ -95,13 +95,17 @@ def _show(arguments: argparse.Namespace) -> CommandResult:
 def _decode(arguments: argparse.Namespace) -> CommandResult:
     product = _opened(arguments)
     make_folder(arguments.out)
-    mask, regions = arguments.out / "mask.npy", arguments.out / "regions.json"
-    with whole_file(mask) as stream:
-        np.save(stream, product.mask())
+    regions = arguments.out / "regions.json"
+    files = []
+    if product.has_mask:
+        for name, pixels in (("mask.npy", product.mask), ("preview.npy", product.preview)):
+            with whole_file(arguments.out / name) as stream:
+                np.save(stream, pixels())
+            files.append(str((arguments.out / name).resolve()))
     with whole_file(regions) as stream:
         stream.write(json.dumps({**about(product), "regions": [_region(item) for item in product.regions]}).encode())
         stream.write(b"\n")
-    files = [str(mask.resolve()), str(regions.resolve())]
+    files.append(str(regions.resolve()))
     return CommandResult({"files": files, "damaged_strips": list(product.damaged)}, "\n".join(files))
 
 
@@ -143,6 +147,8 @@ def _text(product: Product, checked: bool) -> str:
         f"model {header.model_sha256.hex()[:16]}  job {header.job_id.hex()[:16]}  software {header.software}",
         f"sealed by {product.sealed_by.hex()} at {said['sealed']}: {verdict}",
     ]
+    if not product.has_mask:
+        lines.append("no class map: it was asked for without, and the counts are its sealer's word")
     if product.damaged:
         lines.append(f"damaged strips: {', '.join(map(str, product.damaged))}")
     return "\n".join(lines)

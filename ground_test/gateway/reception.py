@@ -82,6 +82,8 @@ class Reception:
             raise ReceptionFailed(name, f"an answer of {header.application} to an order for {job.application}")
         if not set(job.parameters) <= set(header.parameters):
             raise ReceptionFailed(name, "made with other parameters than ordered")
+        if not set(map(int, header.contents)) <= set(map(int, job.products)):
+            raise ReceptionFailed(name, "it holds more than was ordered")
         if size > job.byte_budget:
             raise ReceptionFailed(name, f"{size} bytes where {job.byte_budget} were ordered")
         return order

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from flight.cli import answer, build_parser
-from tests.flight.product.cases import KEY_ID, SEAL_KEY, VECTORS, vectors
+from flight.product.header import Content
+from tests.flight.product.cases import KEY_ID, SEAL_KEY, UTM, VECTORS, blobs, case, vectors
 
 PRODUCT = VECTORS / "three_strips.swp"
 ENVELOPE = VECTORS / "three_strips.swe"
@@ -61,10 +62,30 @@ def test_show_checks_the_seal_with_a_trusted_file_folder_or_own_key(
 
 def test_decode_writes_the_mask_and_the_regions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("decode", PRODUCT, "--out", tmp_path / "out", "--json") == 0
-    mask, regions = map(Path, printed(capsys)["files"])
+    mask, preview, regions = map(Path, printed(capsys)["files"])
+    assert (np.load(preview) == np.load(mask)).all()
     assert (np.load(mask) == vectors()["three_strips"].mask).all()
     found = json.loads(regions.read_text())["regions"]
     assert found[0]["area"] == vectors()["three_strips"].product().regions[0].area
+
+
+def test_a_product_without_a_class_map_is_shown_and_decoded_and_its_findings_exported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = case(blobs(50, 60, 7), contents=(Content.REGIONS,), geo=UTM)
+    path = tmp_path / "findings.swp"
+    path.write_bytes(made.container())
+    assert run("show", path) == 0
+    assert "no class map" in capsys.readouterr().out
+    assert run("decode", path, "--out", tmp_path / "out", "--json") == 0
+    assert [Path(name).name for name in printed(capsys)["files"]] == ["regions.json"]
+    assert run("export", path, "--to", "geojson", "--out", tmp_path / "out", "--json") == 0
+    exported = json.loads(Path(printed(capsys)["products"][0]["path"]).read_text())
+    assert len(exported["features"]) == len(made.product().regions)
+    assert exported["features"][0]["properties"]["outline"] == "bounding box"
+    for kind in ("png", "geotiff"):
+        assert run("export", path, "--to", kind, "--out", tmp_path / "out", "--json") == 1
+        assert printed(capsys)["error"]["code"] == "mask_absent"
 
 
 def test_export_writes_the_kinds_that_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

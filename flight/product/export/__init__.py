@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flight.product.container import Product
-from flight.product.errors import ExportKindUnknown
+from flight.product.errors import ExportKindUnknown, MaskAbsent
 from flight.product.export import geojson, geotiff, png
 from flight.product.export.files import make_folder
 from flight.product.projection import is_placed
@@ -39,18 +39,21 @@ def parse_kinds(text: str) -> tuple[str, ...]:
 
 
 def possible_kinds(product: Product) -> tuple[str, ...]:
-    """The kinds that this product can be written as: GeoJSON needs a place that can be computed."""
-    return KINDS if is_placed(product.header.geo) else tuple(k for k in KINDS if k != "geojson")
+    """The kinds that this product can be written as: GeoJSON needs a place that is known, the others a class map."""
+    placed = is_placed(product.header.geo)
+    return tuple(kind for kind in KINDS if (placed if kind == "geojson" else product.has_mask))
 
 
 def export_all(product: Product, kinds: Sequence[str], folder: Path, stem: str) -> tuple[Exported, ...]:
     """Write `product` as FOLDER/STEM.{geojson,tif,png}, in the order of `kinds`.
 
-    Raises ExportKindUnknown before anything is written; NotGeoreferenced and others as the kind's own export().
+    Raises ExportKindUnknown and MaskAbsent before anything is written, others as the kind's own export().
     """
     for kind in kinds:
         if kind not in _KINDS:
             raise ExportKindUnknown(kind, KINDS)
+    if not product.has_mask and any(kind != "geojson" for kind in kinds):
+        raise MaskAbsent(next(kind for kind in kinds if kind != "geojson"))
     make_folder(folder)
     written = []
     for kind in kinds:

@@ -2,6 +2,9 @@
 
 A feature is one part of the finding class whose pixels share edges, in the order of its first pixel. Coordinates have
 seven digits (a centimetre). Everything about the product as a whole stands in the foreign member `swath`.
+
+A product without a class map has no outlines to follow: its features are the bounding boxes of its largest findings,
+and say so in `outline`.
 """
 
 from __future__ import annotations
@@ -53,6 +56,9 @@ def export(product: Product, path: Path) -> None:
 def features(product: Product) -> Iterator[dict[str, Any]]:
     """The features, one at a time. Raises as export()."""
     header = product.header
+    if not product.has_mask:
+        yield from _boxes(product)
+        return
     class_map = product.mask()
     runs = label_runs(class_map, header.finding_class)
     areas, pixels = _areas_m2(header.geo, runs), runs.pixels()
@@ -72,6 +78,36 @@ def features(product: Product) -> Iterator[dict[str, Any]]:
                 },
                 "geometry": {"type": "Polygon", "coordinates": coordinates},
             }
+
+
+def _boxes(product: Product) -> Iterator[dict[str, Any]]:
+    header = product.header
+    if not product.regions:
+        return
+    clockwise = turns_clockwise(header.geo, header.width, header.height)
+    boxes = [
+        np.array([(left, top), (right, top), (right, bottom), (left, bottom)], np.int32)
+        for left, top, right, bottom in (
+            (found.first_col, found.first_row, found.last_col + 1, found.last_row + 1) for found in product.regions
+        )
+    ]
+    rings = _rings(header.geo, [Polygon(box, ()) for box in boxes], clockwise)
+    cols = np.array([found.col + 0.5 for found in product.regions])
+    rows = np.array([found.row + 0.5 for found in product.regions])
+    cells = pixel_area_m2(header.geo, cols, rows)
+    for part, (found, coordinates) in enumerate(zip(product.regions, rings, strict=True)):
+        yield {
+            "type": "Feature",
+            "id": part,
+            "properties": {
+                "class": header.classes[header.finding_class],
+                "area_m2": round(found.area * float(cells[part]), 1),
+                "pixels": found.area,
+                "confidence": round(product.confidence, 3),
+                "outline": "bounding box",
+            },
+            "geometry": {"type": "Polygon", "coordinates": coordinates},
+        }
 
 
 def about(product: Product) -> dict[str, Any]:
