@@ -1,4 +1,4 @@
-"""The run-length code of class map strips (docs/product-format.md): canonical, quick enough for a frame."""
+"""The run-length code of class rows (csrc/decl/mask.h): canonical, quick enough for a frame; journals keep it."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from flight.product.mask import check_strip, decode_pixels, decode_strip
 from flight.product.preview import PreviewMaker, has_preview, preview_shape
 from flight.product.seal import Seal, make_seal, verify_seal
 from flight.product.summary import Coverage, Summary
+from flight.product.vectors import Detections, Polygons, decode_vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,12 @@ class Product:
         if ((pixels >= len(header.classes)) & (pixels != NO_ANSWER)).any():
             raise ProductDamaged("preview", "a class value without a name")
         return pixels
+
+    def outlines(self) -> tuple[Detections, Polygons]:
+        """What the vector section holds; nothing where there is none. Raises VectorsDamaged, ProductTooLarge."""
+        if not self.vectors:
+            return Detections.of(np.empty((0, 4)), np.empty(0), np.empty(0)), Polygons.of(())
+        return decode_vectors(self.vectors)
 
     def check_content(self) -> bool:
         """Decode every strip, one at a time, and return True if counts, findings and preview follow from them.

@@ -35,7 +35,9 @@ from flight.product.errors import (
 )
 from flight.product.header import Content, GeoModel, ProductHeader
 from flight.product.layout import Limits
+from flight.product.outlines import outline_polygons
 from flight.product.summary import Coverage
+from flight.product.vectors import Detections, encode_vectors
 from flight.services.cbor import decode, encode
 from tests.flight.product import independent_decoder
 from tests.flight.product.cases import (
@@ -250,6 +252,23 @@ def test_parts_that_the_header_does_not_speak_of_are_refused() -> None:
     fields = decode(with_findings[1])
     with pytest.raises(ProductDamaged, match="without regions"):
         open_container(join([with_findings[0], encode({**fields, 20: [1]}), *with_findings[2:]]) + end, None)
+
+
+def test_vectors_travel_in_the_product_and_come_back() -> None:
+    made = case(blobs(50, 60, 7), contents=(Content.REGIONS,))
+    polygons, _ = outline_polygons(made.mask, [1], tolerance=2)
+    section = encode_vectors(Detections.of(np.empty((0, 4)), np.empty(0), np.empty(0)), polygons)
+    assembler = ProductAssembler(made.header)
+    assembler.add(0, made.mask)
+    octets = seal(assembler.finish(made.coverage, 0.75, section), SEAL_KEY, KEY_ID, SEALED_S)
+    product = open_container(octets, TRUSTED)
+    detections, found = product.outlines()
+    assert len(detections) == 0
+    assert encode_vectors(detections, found) == section == independent_decoder.decode(octets, PUBLIC)["vectors"]
+    assert len(made.product().outlines()[1].classes) == 0
+    parts, end = cut(octets)
+    with pytest.raises(ProductDamaged):
+        open_container(join([*parts[:4], section[:-1] + b"\xff\xff", *parts[5:]]) + end, None).outlines()
 
 
 def test_a_preview_that_is_not_the_maps_is_found() -> None:

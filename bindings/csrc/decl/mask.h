@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The run-length code of a class map strip (docs/product-format.md, "Run-length code").
+/* The run-length code of class rows, as journals keep them until a product is made.
  * One token a run, in raster order: LEB128 of 2 * (length - 1) + named. named 0: the run has the class that stood before
  * the current one; named 1: the class follows in one octet. Every content has exactly one encoding. */
 

@@ -690,6 +690,8 @@ static void test_frame_clock(void)
 void drive_nms(void);
 void drive_simplify(void);
 void drive_vectors(void);
+/* drive_context.c */
+void drive_context(void);
 
 int main(void)
 {
@@ -707,6 +709,7 @@ int main(void)
     drive_nms();
     drive_simplify();
     drive_vectors();
+    drive_context();
     test_frame_clock();
     puts("test_core: all functions of the C core hold at their edges");
     return 0;
