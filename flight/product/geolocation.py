@@ -2,7 +2,7 @@
 
 The geometry itself is hal/sensor/line_geometry.py, the same code on board and on the ground; this is its record of
 octets. Deterministic CBOR, a map from field number to value, every field there. A typical strip of 40 s has 5 knots of
-orbit and 5 of attitude and takes about 600 octets.
+orbit and 1 to 5 of attitude and takes 400 to 740 octets.
 """
 
 from __future__ import annotations
