@@ -223,7 +223,7 @@ class Flown:
                     "min_elevation_deg = 0",
                 ]
         config = self.folder / "satellite.toml"
-        config.write_text("\n".join(lines) + "\n")
+        config.write_text(self.configured("\n".join(lines) + "\n"))
         self.log = (self.folder / "satellite.log").open("ab")
         return subprocess.Popen(
             [sys.executable, "-m", "flight.cli", "fly", str(config)],
@@ -233,6 +233,10 @@ class Flown:
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
+
+    def configured(self, text: str) -> str:
+        """The satellite's configuration; a test may override it."""
+        return text
 
     def pid(self, name: str) -> int | None:
         """The process id of one process of the satellite, None while it is not there."""
