@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,7 +60,7 @@ SPACECRAFT = 68
 REPEAT_S = 0.4  # host time between two sendings of what is not answered
 
 
-def seeded(seed: int):
+def seeded(seed: int) -> Callable[[int], bytes]:
     return random.Random(seed).randbytes
 
 
@@ -241,7 +242,8 @@ class Flown:
     def pid(self, name: str) -> int | None:
         """The process id of one process of the satellite, None while it is not there."""
         try:
-            return json.loads((self.folder / "run" / "pids.json").read_text()).get(name)
+            found: dict[str, int] = json.loads((self.folder / "run" / "pids.json").read_text())
+            return found.get(name)
         except (OSError, ValueError):
             return None
 
@@ -278,7 +280,7 @@ class Flown:
 
     # --- link ------------------------------------------------------------------------------------------------------
 
-    def run_until(self, done, limit_s: float, each=None) -> None:
+    def run_until(self, done: Callable[[], bool], limit_s: float, each: Callable[[], None] | None = None) -> None:
         """Serve the link until done() or the limit of host time. each(): called in every turn."""
         end_s = time.monotonic() + limit_s
         while not done():
