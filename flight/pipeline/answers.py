@@ -116,7 +116,7 @@ class AnswerDesk:
         area: tuple[tuple[float, float], ...],
         start_s: float,
         lines: int,
-        contents: tuple[Content, ...],
+        contents: tuple[Content, ...] = tuple(Content),
     ) -> None:
         """Open the answer to a job, going on with strips that were replayed. Raises AnswerUnknown, ModelError."""
         if job in self._answers:
