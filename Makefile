@@ -8,8 +8,10 @@ PACKAGES := bindings hal payload_models flight ground_test
 
 .PHONY: help fly test bench lint check aarch64 sanitize valgrind python310 wheel fuzz campaign clean
 
-# How many inputs `make fuzz` gives a target, and which target (all if empty)
-FUZZ_RUNS ?= 10000000
+# Which target `make fuzz` runs (all if empty), how many inputs it gives (empty: what is told in tests/fuzz/targets.py),
+# and how many pieces at a time
+FUZZ_RUNS ?=
+FUZZ_JOBS ?= 1
 FUZZ_TARGET ?=
 
 help:
@@ -18,7 +20,7 @@ help:
 	@echo "make lint       ruff and mypy --strict"
 	@echo "make check      the import rule, the C core under ASan, UBSan, TSan and valgrind, Python 3.10, the wheel"
 	@echo "make aarch64    the C core and the kernels' tests on an emulated ARM core"
-	@echo "make fuzz       every decoder under libFuzzer (FUZZ_RUNS=10000000 inputs, FUZZ_TARGET=name for one); goes on where it stopped"
+	@echo "make fuzz       every decoder under libFuzzer (FUZZ_TARGET=name for one); goes on where it stopped"
 	@echo "make campaign   the long proofs whole, of which the tests replay a share; goes on where it stopped"
 	@echo "make bench      side-by-side measurements"
 	@echo "make clean      remove what was built"
@@ -62,7 +64,8 @@ aarch64: $(READY)
 	PYTHON=$(BIN)/python bash .ci/aarch64
 
 fuzz: $(READY)
-	$(BIN)/python -m tests.fuzz run --executions $(FUZZ_RUNS) $(addprefix --target ,$(FUZZ_TARGET))
+	$(BIN)/python -m tests.fuzz run --jobs $(FUZZ_JOBS) $(addprefix --executions ,$(FUZZ_RUNS)) $(addprefix --target ,$(FUZZ_TARGET))
+	$(BIN)/python -m tests.fuzz python
 	$(BIN)/python -m tests.fuzz report
 
 campaign: fuzz

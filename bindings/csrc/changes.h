@@ -17,7 +17,7 @@ SW_INLINE uint16_t *changes_one_by_one(const uint8_t *pixels, size_t x, size_t e
 {
     for (; x < end; x++) {
         *to = (uint16_t)x;
-        to += pixels[x] != pixels[x - 1]; /* no branch to guess */
+        to += pixels[x] != (pixels + x)[-1]; /* no branch to guess */
     }
     return to;
 }

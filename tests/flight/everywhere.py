@@ -34,7 +34,8 @@ RECORDED = Path(__file__).parent / "recorded_maps"
 class Case:
     """An application on a sample scene, or on its rows and columns [first, first + side).
 
-    exact: its class map is the same on every machine. form: of the graph, 0 the float one, then the int8 ones.
+    exact: its class map is the same on every machine. form: of the graph, 0 the float one, then the int8 ones, whose
+    scores are made into floats in the end: the confidence in the product's tail may then differ in its last digits.
     """
 
     name: str

@@ -37,8 +37,8 @@ def test_the_class_map_is_the_recorded_one(answered: tuple[str, Product], capsys
 
 
 @pytest.mark.skipif(ELSEWHERE is None, reason="compares two machines; make aarch64 gives the other one's answers")
-def test_the_body_is_that_of_the_other_machine_where_the_map_must_be(answered: tuple[str, Product]) -> None:
+def test_the_body_is_that_of_the_other_machine_of_an_index_graph(answered: tuple[str, Product]) -> None:
     name, product = answered
     told = (Path(str(ELSEWHERE)) / f"{name}.sha256").read_text()
-    if CASES[name].exact:
+    if CASES[name].exact and CASES[name].form == 0:
         assert product.body_sha256.hex() == told

@@ -13,7 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.fuzz import campaign, report
+from tests.fuzz import campaign, python_decoders, report
+from tests.fuzz.python_decoders import DECODERS
 from tests.fuzz.targets import ROOT, TARGETS
 
 CLANG = """make fuzz needs clang and its runtime. On Debian 12:
@@ -22,14 +23,22 @@ CLANG = """make fuzz needs clang and its runtime. On Debian 12:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("command", choices=("run", "minimise", "report"))
+    parser.add_argument("command", choices=("run", "python", "minimise", "report"))
     parser.add_argument("--target", action="append", choices=sorted(TARGETS), help="one of them; all if not given")
-    parser.add_argument("--executions", type=int, default=10_000_000, help="inputs a target")
+    parser.add_argument(
+        "--decoder", action="append", choices=sorted(DECODERS), help="of those in Python; all if not given"
+    )
+    parser.add_argument("--executions", type=int, help="inputs a target; what each is meant to have if not given")
     parser.add_argument("--piece", type=int, default=1_000_000, help="inputs after which a result is kept")
+    parser.add_argument("--jobs", type=int, default=1, help="pieces at a time")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "fuzz", help="where corpora and results are kept")
     asked = parser.parse_args()
     if asked.command == "report":
         print(report.write(asked.work))
+        return 0
+    if asked.command == "python":
+        for name in asked.decoder or DECODERS:
+            python_decoders.run(DECODERS[name], asked.work, piece=100_000, say=lambda line: print(line, flush=True))
         return 0
     if shutil.which("clang") is None:
         print(CLANG, file=sys.stderr)
@@ -44,8 +53,9 @@ def main() -> int:
             campaign.run(
                 target,
                 asked.work,
-                executions=asked.executions,
+                executions=asked.executions or target.whole,
                 piece=asked.piece,
+                jobs=asked.jobs,
                 say=lambda line: print(line, flush=True),
             )
         except (campaign.FuzzFailed, subprocess.SubprocessError) as failure:

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -53,8 +54,10 @@ def pieces(target: Target, work: Path) -> list[Piece]:
     return [piece for piece in (Piece(**json.loads(line)) for line in lines) if piece.digest == digest]
 
 
-def run(target: Target, work: Path, *, executions: int, piece: int, say: Callable[[str], None]) -> list[Piece]:
-    """Go on until `executions` inputs are done. Raises FuzzFailed at the first finding."""
+def run(
+    target: Target, work: Path, *, executions: int, piece: int, jobs: int, say: Callable[[str], None]
+) -> list[Piece]:
+    """Go on until `executions` inputs are done, `jobs` pieces at a time. Raises FuzzFailed at the first finding."""
     here = work / target.name
     corpus, failures, binary = here / "corpus", here / "failures", here / "harness"
     failures.mkdir(parents=True, exist_ok=True)
@@ -63,14 +66,26 @@ def run(target: Target, work: Path, *, executions: int, piece: int, say: Callabl
         if target.corpus.exists():
             unpack(target, corpus)
     done = pieces(target, work)
-    if sum(each.executions for each in done) < executions:
+    total = sum(each.executions for each in done)
+    if total < executions:
         build(target, binary, compiler="clang", driver=(), sanitizers=SANITIZERS)
-    while (total := sum(each.executions for each in done)) < executions:
-        made = _one_piece(target, here, seed=len(done) + 1, executions=min(piece, executions - total))
-        done.append(made)
-        with (here / "pieces.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(asdict(made)) + "\n")
-        say(f"{target.name}: {total + made.executions:,} of {executions:,} inputs, {made.edges} edges, no finding")
+    sizes = [min(piece, executions - begun) for begun in range(total, executions, piece)]
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        running = [
+            pool.submit(_one_piece, target, here, seed=seed, executions=size)
+            for seed, size in enumerate(sizes, len(done) + 1)
+        ]
+        try:
+            for future in as_completed(running):
+                made = future.result()
+                done.append(made)
+                total += made.executions
+                with (here / "pieces.jsonl").open("a", encoding="utf-8") as log:
+                    log.write(json.dumps(asdict(made)) + "\n")
+                say(f"{target.name}: {total:,} of {executions:,} inputs, {made.edges} edges, no finding")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return done
 
 
@@ -82,6 +97,7 @@ def _one_piece(target: Target, here: Path, *, seed: int, executions: int) -> Pie
             f"-seed={seed}",
             f"-max_len={target.longest}",
             *LIMITS,
+            *([] if target.sees_compares else ["-entropic=0"]),
             "-print_final_stats=1",
             f"-artifact_prefix={here / 'failures'}/",
             here / "corpus",
@@ -110,9 +126,9 @@ def minimise(target: Target, work: Path) -> int:
     fewest = here / "fewest"
     shutil.rmtree(fewest, ignore_errors=True)
     fewest.mkdir(parents=True)
-    build(target, here / "harness", compiler="clang", driver=(), sanitizers=SANITIZERS)
+    build(target, here / "merger", compiler="clang", driver=(), sanitizers=SANITIZERS)
     subprocess.run(
-        [here / "harness", "-merge=1", f"-max_len={target.longest}", *LIMITS, fewest, here / "corpus"],
+        [here / "merger", "-merge=1", f"-max_len={target.longest}", *LIMITS, fewest, here / "corpus"],
         env=ENVIRONMENT,
         capture_output=True,
         check=True,

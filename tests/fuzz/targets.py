@@ -35,11 +35,17 @@ FLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One harness. `core` are the files of bindings/csrc that it calls; no input is longer than `longest` octets."""
+    """One harness. `core` are the files of bindings/csrc that it calls; no input is longer than `longest` octets.
+
+    whole: how many inputs a campaign gives it. sees_compares: whether libFuzzer is told what is compared with what, and
+    weighs inputs by it; that costs more than it finds where every input sets up a model of numbers.
+    """
 
     name: str
     core: tuple[str, ...]
     longest: int
+    whole: int = 10_000_000
+    sees_compares: bool = True
 
     @property
     def harness(self) -> Path:
@@ -77,11 +83,20 @@ def _included(text: str) -> list[str]:
     return [parts[1].rsplit("/", 1)[-1] for parts in lines]
 
 
+KERNEL = 1_000_000  # no decoder: its data is made on board, its arguments are checked
+
 TARGETS = {
     target.name: target
     for target in (
         Target("lzw", ("lzw.c",), 600),
         Target("mask", ("mask.c",), 600),
+        Target("context", ("context_decode.c", "context_encode.c"), 150, sees_compares=False),
+        Target("vectors", ("vectors.c", "rings.c"), 600),
+        Target("regions", ("regions.c",), 250, KERNEL),
+        Target("trace", ("trace.c",), 250, KERNEL),
+        Target("runs", ("runs.c",), 600, KERNEL),
+        Target("simplify", ("simplify.c", "rings.c"), 400, KERNEL),
+        Target("nms", ("nms.c",), 600, KERNEL),
     )
 }
 
@@ -96,6 +111,10 @@ def build(target: Target, binary: Path, *, compiler: str, driver: Sequence[Path]
     """Build the harness, with `driver` where the sanitizers bring none (libFuzzer does)."""
     folders = [f"-I{CORE}", f"-I{HARNESSES}"]
     command = [compiler, *FLAGS, f"-fsanitize={sanitizers}", *folders, "-o", str(binary)]
+    if "fuzzer" in sanitizers:
+        kinds = ("sanitize", "sanitize-coverage")
+        command += [f"-f{kind}-ignorelist={HARNESSES / 'not_instrumented.txt'}" for kind in kinds]
+        command += [] if target.sees_compares else ["-fno-sanitize-coverage=trace-cmp"]
     sources = [str(path) for path in (*target.sources(), *driver)]
     ended = subprocess.run([*command, *sources, "-lm"], capture_output=True, text=True, check=False)
     if ended.returncode:
