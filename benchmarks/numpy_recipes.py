@@ -31,6 +31,19 @@ def tiles_expert(
             np.clip(plane, np.float32(0), np.float32(1), out=plane)
 
 
+def tiles_opencv(
+    scene: NDArray[np.uint16], corners: Corners, tile: int, scale: float, offset: float, out: NDArray[np.float32]
+) -> None:
+    """Split, then scale and convert each plane in one call into one buffer, one thread."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    for row, col in corners:
+        for band, plane in enumerate(cv2.split(scene[row : row + tile, col : col + tile])):
+            cv2.addWeighted(plane, scale, plane, 0.0, offset, dst=out[band], dtype=cv2.CV_32F)
+            np.clip(out[band], np.float32(0), np.float32(1), out=out[band])
+
+
 def stitch_accumulate(scores: NDArray[np.float32], grid: TileGrid, side: int, labels: NDArray[np.uint8]) -> None:
     """Weighted sum of all tiles, divided by the sum of weights, largest class."""
     classes, tile = scores.shape[1], grid.tile
@@ -66,11 +79,13 @@ def runs(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]
     return np.diff(starts), flat[starts[:-1]]
 
 
-def lakes(side: int) -> NDArray[np.uint8]:
-    """A mask with shores: smoothed noise over a threshold."""
-    import cv2
-
-    noise = np.random.default_rng(3).random((side, side), dtype=np.float32)
-    field = cv2.GaussianBlur(noise, (0, 0), 12) + 0.02 * cv2.GaussianBlur(noise, (0, 0), 2)
-    mask: NDArray[np.uint8] = (field > np.quantile(field[::7, ::7], 0.7)).astype(np.uint8)
-    return mask
+def ships(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Boxes (n, 4) x0 y0 x1 y1 and scores (n,) as two neighbouring tiles report them: every second one a duplicate."""
+    rng = np.random.default_rng(5)
+    half = count // 2
+    corner = rng.uniform(0, 10_900, (half, 2))
+    size = rng.uniform(8, 60, (half, 2))
+    once = np.concatenate((corner, corner + size), axis=1)
+    twice = once + rng.normal(0, 1.0, once.shape)
+    boxes = np.concatenate((once, twice)).astype(np.float32)
+    return boxes, rng.permutation(np.linspace(0.3, 1.0, len(boxes))).astype(np.float32)
