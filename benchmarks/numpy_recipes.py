@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,6 +79,16 @@ def runs(rows: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]
     flat = rows.reshape(-1)
     starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]))
     return np.diff(starts), flat[starts[:-1]]
+
+
+def geojson(polygons: list[list[NDArray[np.int32]]]) -> str:
+    """A FeatureCollection of polygons whose rings are in quarters of pixels of 30 m: 6 digits, no spaces."""
+    features = []
+    for rings in polygons:
+        closed = [np.concatenate((ring, ring[:1])) * (0.25 * 2.7e-4) + (-112.0, 41.0) for ring in rings]
+        geometry = {"type": "Polygon", "coordinates": [np.round(ring, 6).tolist() for ring in closed]}
+        features.append({"type": "Feature", "geometry": geometry, "properties": {"class": 1}})
+    return json.dumps({"type": "FeatureCollection", "features": features}, separators=(",", ":"))
 
 
 def ships(count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -86,21 +87,26 @@ def graph_session(application: str) -> OnnxSession:
 
 
 class EndToEnd:
-    """One scene through the engine; what is measured is its wall time over the wall time inside the session."""
+    """One scene through the engine. shares: of every run, its wall time over the wall time inside the session."""
 
     def __init__(
         self, side: int, session: RunningSession, *, overlap: int, bands: int = 4, flow: Flow = ONE_CORE
     ) -> None:
         self._scene, self._session, self._flow = MadeScene(side, side, bands), session, flow
         self._setup = setup_of(side, bands, overlap)
+        self.shares: list[float] = []
 
-    def run(self) -> float:
+    def run(self) -> None:
         engine = Engine(self._setup, self._scene, self._session, lambda *_: None, time.perf_counter, flow=self._flow)
         began = time.perf_counter()
         while engine.step() != Step.FINISHED:
             pass
-        self.wall_s = time.perf_counter() - began
-        return self.wall_s / engine.progress.inference_s
+        self.shares.append((time.perf_counter() - began) / engine.progress.inference_s)
+
+
+def as_it_flies() -> Flow:
+    """The flow that `swath run` and the payload process take: all cores of this process, whichever form is faster."""
+    return Flow(cores=len(os.sched_getaffinity(0)))
 
 
 def setup_of(width: int, bands: int, overlap: int) -> EngineSetup:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from benchmarks.timing import Cost, interleave, ratio
 from bindings.nms import keep_boxes
 from bindings.runs import find_runs
 from bindings.stitch import Stitcher, TileGrid
+from bindings.trace import label_runs, trace_polygons
 
 JXL = Environment("imagecodecs", ("numpy", "imagecodecs"))
 JXL_EFFORT = 9
@@ -95,9 +95,9 @@ def duplicates(report: Report, rounds: int, *, quick: bool) -> None:
 def masks(report: Report, rounds: int, *, quick: bool) -> None:
     """Strips of class maps as a product carries them, checks included, against JPEG XL and PNG of the whole map."""
     import cv2
+    from flight.product.sizes import STRIP_ROWS
 
     from flight.product.mask import encode_strip
-    from flight.product.sizes import STRIP_ROWS
 
     maps = class_maps.answers()
     if not quick:
@@ -141,20 +141,19 @@ def masks(report: Report, rounds: int, *, quick: bool) -> None:
         report.number(f"mask_bytes_over_jxl [{name}]", size / other)
 
 
-def vectors(report: Report, *, quick: bool) -> None:
-    """Outlines of findings as a product carries them, against the GeoJSON that says the same: 6 digits, no spaces."""
-    from benchmarks.geojson_peer import as_geojson
-    from flight.product.vectors import encode_vectors
-    from flight.product.outlines import outlines_of
+def vectors(report: Report) -> None:
+    """Exact outlines of findings as a product carries them, against the GeoJSON that says the same."""
+    from flight.product.vectors import NO_DETECTIONS, Polygons, encode_vectors
 
     ours = theirs = 0
     for name, pixels in class_maps.answers().items():
-        detections, polygons = outlines_of(pixels, 1)
-        size, other = len(encode_vectors(detections, polygons)), len(as_geojson(detections, polygons))
+        outlines = list(trace_polygons(pixels, 1, label_runs(pixels, 1)))
+        rings = [[4 * ring for ring in (one.exterior, *one.holes)] for one in outlines]  # in quarters of a pixel
+        size = len(encode_vectors(NO_DETECTIONS, Polygons.of((1, each) for each in rings)))
+        other = len(recipes.geojson(rings))
         report.number(f"vector_bytes_over_geojson [{name}]", size / other)
         ours, theirs = ours + size, theirs + other
     report.number("vector_bytes_over_geojson", ours / theirs)
-    del quick, json
 
 
 def _each(turns: list[Callable[[], None]]) -> None:

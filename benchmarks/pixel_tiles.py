@@ -1,7 +1,7 @@
 """Cutting tiles: ours against copying the scene once, against NumPy, OpenCV, and the packages that people use.
 
-The set-up is that of the goals: overlapping tiles of 512 pixels over a scene whose last tiles run past its edge, into one
-buffer that is used again (peers make what they make). Statistics are a contestant of their own.
+The set-up is that of the goals: overlapping tiles of 512 pixels over a scene whose last tiles run past its edge, into
+one buffer that is used again (peers make what they make). Statistics are a contestant of their own.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
+from bindings.gate import Gate
 from numpy.typing import NDArray
 
 from benchmarks import numpy_recipes as recipes
 from benchmarks.peers import Environment, Peer, PeerMissing
 from benchmarks.report import Report
 from benchmarks.timing import Cost, interleave, ratio
-from bindings.gate import Gate
 from bindings.tiles import Layout, Normalisation, Quantisation, TileCutter
 
 PEERS = {

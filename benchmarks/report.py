@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,24 @@ class Report:
 
     def number(self, name: str, value: float) -> None:
         self.values[name] = round(value, 4)
+
+    def numbers(self, name: str, values: Sequence[float]) -> None:
+        """A figure that every round gave."""
+        ordered = sorted(values)
+        last = len(ordered) - 1
+        self.number(name, statistics.median(ordered))
+        self.spread[name] = (round(ordered[round(0.1 * last)], 4), round(ordered[round(0.9 * last)], 4))
+
+    def put_first(self, names: Sequence[str]) -> None:
+        """These figures in this order, then the others in theirs. One that was not measured and gave no reason is an
+        error of the benchmark. Raises KeyError.
+        """
+        for name in names:
+            if name not in self.values and name not in self.absent:
+                raise KeyError(name)
+        order = [name for name in names if name in self.values]
+        order += [name for name in self.values if name not in names]
+        self.values = {name: self.values[name] for name in order}
 
     def details(self) -> dict[str, Any]:
         return {"spread": self.spread, "cpu": self.cpu, "absent": self.absent}
