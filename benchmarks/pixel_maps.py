@@ -24,6 +24,7 @@ JXL = Environment("imagecodecs", ("numpy", "imagecodecs"))
 JXL_EFFORT = 9
 JXL_ROUNDS = 3  # a turn of it takes seconds, and is 300 times one of ours: nothing is lost in noise
 IOU = 0.5
+STRIP_ROWS = 256  # of a product's strips
 
 
 def stitch(report: Report, rounds: int, *, quick: bool) -> None:
@@ -95,9 +96,7 @@ def duplicates(report: Report, rounds: int, *, quick: bool) -> None:
 def masks(report: Report, rounds: int, *, quick: bool) -> None:
     """Strips of class maps as a product carries them, checks included, against JPEG XL and PNG of the whole map."""
     import cv2
-    from flight.product.sizes import STRIP_ROWS
-
-    from flight.product.mask import encode_strip
+    from flight.product.mask import StripEncoder, pack_strip
 
     maps = class_maps.answers()
     if not quick:
@@ -108,7 +107,10 @@ def masks(report: Report, rounds: int, *, quick: bool) -> None:
         strips = [pixels[first : first + STRIP_ROWS] for first in range(0, len(pixels), STRIP_ROWS)]
 
         def turn() -> None:
-            coded[name] = sum(len(encode_strip(index, rows)[0]) for index, rows in enumerate(strips))
+            encoder, coded[name] = StripEncoder(pixels.shape[1], STRIP_ROWS), 0
+            for index, rows in enumerate(strips):
+                encoder.feed(rows)
+                coded[name] += len(pack_strip(index, len(rows), *encoder.end()))
 
         return turn
 
