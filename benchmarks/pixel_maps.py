@@ -96,6 +96,7 @@ def duplicates(report: Report, rounds: int, *, quick: bool) -> None:
 def masks(report: Report, rounds: int, *, quick: bool) -> None:
     """Strips of class maps as a product carries them, checks included, against JPEG XL and PNG of the whole map."""
     import cv2
+
     from flight.product.mask import StripEncoder, pack_strip
 
     maps = class_maps.answers()

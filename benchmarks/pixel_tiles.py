@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-from bindings.gate import Gate
 from numpy.typing import NDArray
 
 from benchmarks import numpy_recipes as recipes
 from benchmarks.peers import Environment, Peer, PeerMissing
 from benchmarks.report import Report
 from benchmarks.timing import Cost, interleave, ratio
+from bindings.gate import Gate
 from bindings.tiles import Layout, Normalisation, Quantisation, TileCutter
 
 PEERS = {

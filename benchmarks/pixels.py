@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks import pixel_maps, pixel_tiles
+from benchmarks import pixel_maps, pixel_tiles, spectral
 from benchmarks.report import Report
 from benchmarks.timing import interleave, ratio
 
@@ -29,11 +29,19 @@ def run(report: Report, *, rounds: int, quick: bool) -> None:
     pixel_maps.stitch(report, rounds, quick=quick)
     pixel_maps.run_lengths(report, rounds, quick=quick)
     pixel_maps.duplicates(report, rounds, quick=quick)
+    _hundred_bands(report, rounds, quick=quick)
     _pipeline(report, rounds, quick=quick)
     pixel_maps.masks(report, rounds, quick=quick)
     pixel_maps.vectors(report)
     _memory(report, quick=quick)
     report.put_first(ORDER)
+
+
+def _hundred_bands(report: Report, rounds: int, *, quick: bool) -> None:
+    """Moments and matched filter of 100 bands, against NumPy with the linear algebra library behind it."""
+    timed = interleave(spectral.contestants(64 if quick else 256, 100), rounds)
+    report.ratio("moments_numpy_over_ours", ratio(timed["moments_matmul"], timed["moments"]))
+    report.ratio("matched_filter_numpy_over_ours", ratio(timed["filter_matmul"], timed["filter"]))
 
 
 def _pipeline(report: Report, rounds: int, *, quick: bool) -> None:
