@@ -12,14 +12,6 @@ from bindings.stitch import TileGrid
 Corners = list[tuple[int, int]]
 
 
-def tiles_naive(scene: NDArray[np.uint16], corners: Corners, tile: int, scale: np.float32, offset: np.float32) -> None:
-    """Cut, convert, scale, clip, turn to planes: an array for each."""
-    for row, col in corners:
-        piece = scene[row : row + tile, col : col + tile].astype(np.float32)
-        piece = np.clip(piece * scale + offset, 0.0, 1.0)
-        np.ascontiguousarray(piece.transpose(2, 0, 1))
-
-
 def tiles_expert(
     scene: NDArray[np.uint16], corners: Corners, tile: int, scale: np.float32, offset: np.float32,
     out: NDArray[np.float32],

@@ -31,6 +31,21 @@ def normalised(piece: Any) -> Any:
     return np.ascontiguousarray(piece.transpose(2, 0, 1))
 
 
+def numpy_tiles(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Cut, convert, scale, clip, turn to planes: an array for each. The scene is padded beforehand."""
+    scene, tile, step = scene_of(options), options["tile"], options["tile"] - options["overlap"]
+    starts = range(0, max(1, options["side"] - options["overlap"]), step)
+    end = starts[-1] + tile - options["side"]
+    padded = np.pad(scene, ((0, end), (0, end), (0, 0)), mode="reflect")
+
+    def turn() -> None:
+        for row in starts:
+            for col in starts:
+                normalised(padded[row : row + tile, col : col + tile])
+
+    return {"tiles": turn}, {}
+
+
 def patchify_tiles(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     from patchify import patchify
 
@@ -119,6 +134,7 @@ def jxl_masks(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 CONTESTS = {
+    "numpy": numpy_tiles,
     "patchify": patchify_tiles,
     "tiler": tiler_tiles,
     "sahi": sahi_tiles,

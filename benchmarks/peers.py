@@ -57,6 +57,22 @@ class Environment:
         done.write_text(wanted, "utf-8")
 
 
+@dataclass(frozen=True, slots=True)
+class Ours(Environment):
+    """The environment that this runs in: for recipes in NumPy that deserve a process of their own.
+
+    What an array of some megabytes costs depends on what the process freed before (glibc moves its threshold between
+    fresh pages and memory used again), four times and more. In a process of its own a recipe meets what its users meet.
+    """
+
+    @property
+    def python(self) -> Path:
+        return Path(sys.executable)
+
+    def make(self) -> None:
+        """It is there."""
+
+
 class Peer:
     """A running `benchmarks/peer_worker.py` with one input, in a peer's environment. A context manager."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import numpy_recipes as recipes
-from benchmarks.peers import Environment, Peer, PeerMissing
+from benchmarks.peers import Environment, Ours, Peer, PeerMissing
 from benchmarks.report import Report
 from benchmarks.timing import Cost, interleave, ratio
 from bindings.gate import Gate
@@ -24,6 +24,7 @@ PEERS = {
     "patchify": Environment("patchify", ("numpy<2", "patchify")),
     "tiler": Environment("tiler", ("numpy", "tiler")),
 }
+NUMPY = Ours("numpy", ())
 SAHI = Environment("sahi", ("numpy", "sahi", "opencv-python-headless"))
 TORCH = Environment("torch", ("numpy", "torch"))  # used where somebody made it: its wheels are gigabytes
 QUANTISATION = Quantisation(1 / 255, -128)
@@ -106,13 +107,13 @@ def four_bands(report: Report, rounds: int, *, quick: bool) -> None:
         "measured": scene.ours(out, statistics=True),
         "s8": scene.ours(np.zeros((4, tile, tile), np.int8), statistics=False),
         "gate": scene.gate(),
-        "naive": lambda: recipes.tiles_naive(padded, scene.corners, tile, scale, offset),
         "expert": lambda: recipes.tiles_expert(padded, scene.corners, tile, scale, offset, expert),
         "opencv": lambda: recipes.tiles_opencv(padded, scene.corners, tile, SCALE, OFFSET, expert),
     }
     with ExitStack() as stack:
+        options = {"side": side, "bands": 4, "dtype": "uint16", "tile": tile, "overlap": overlap}
+        contestants["naive"] = stack.enter_context(Peer(NUMPY, "numpy", options, make=True)).turn("tiles")
         for name, environment in {**PEERS, "torch": TORCH}.items():
-            options = {"side": side, "bands": 4, "dtype": "uint16", "tile": tile, "overlap": overlap}
             try:
                 peer = stack.enter_context(Peer(environment, name, options, make=not quick and name != "torch"))
                 contestants[name] = peer.turn("tiles")
@@ -135,15 +136,16 @@ def thirteen_bands(report: Report, rounds: int, *, quick: bool) -> None:
     """u16, thirteen bands interleaved."""
     side, tile, overlap = (300, 128, 16) if quick else (2196, 512, 64)
     scene = Scene(side, 13, np.uint16, tile, overlap)
-    padded, scale, offset = scene.padded(), np.float32(SCALE), np.float32(OFFSET)
-    timed = interleave(
-        {
-            "memcpy": scene.memcpy,
-            "f32": scene.ours(np.zeros((13, tile, tile), np.float32), statistics=False),
-            "naive": lambda: recipes.tiles_naive(padded, scene.corners, tile, scale, offset),
-        },
-        rounds,
-    )
+    options = {"side": side, "bands": 13, "dtype": "uint16", "tile": tile, "overlap": overlap}
+    with Peer(NUMPY, "numpy", options, make=True) as naive:
+        timed = interleave(
+            {
+                "memcpy": scene.memcpy,
+                "f32": scene.ours(np.zeros((13, tile, tile), np.float32), statistics=False),
+                "naive": naive.turn("tiles"),
+            },
+            rounds,
+        )
     report.ratio("tile13_over_memcpy", ratio(timed["f32"], timed["memcpy"]))
     report.ratio("numpy_naive13_over_ours", ratio(timed["naive"], timed["f32"]))
 
