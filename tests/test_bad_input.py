@@ -476,11 +476,11 @@ TABLE = [
     ),
     row(
         "product damaged",
-        overwrite("answer.swp", 0.2, b"\0\0"),
+        overwrite("answer.swp", 0.7, b"\0\0"),
         run=["product", "show", "answer.swp"],
         status=1,
         code="strip_damaged",
-        says=("mask strip 0", "CRC-32C"),
+        says=("mask strip", "CRC-32C"),
     ),
     row(
         "no such product",

@@ -80,7 +80,7 @@ def test_an_order_that_says_something_else_than_its_signature_names_the_field(ch
         (lambda: body_of(a_job(parameters=(("colour", 1.0),))), "parameter_unknown"),
         (lambda: body_of(a_job(version_min=(2, 0, 0))), "version_not_flying"),
         (lambda: body_of(a_job(tenant="other")), "unknown_key"),
-        (lambda: body_of(a_job(products=(ProductKind.COUNTS,))), "product_not_declared"),
+        (lambda: body_of(a_job(products=(ProductKind.ALERT,))), "product_not_declared"),
     ],
 )
 def test_what_the_grant_or_the_applications_do_not_allow_is_refused_as_on_board(body, reason):
