@@ -2,33 +2,12 @@
 #include "decl/codes.h"
 #include "decl/context.h"
 #include "decl/preview.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#define REQUIRE(what)                                                                                                 \
-    do {                                                                                                              \
-        if (!(what)) {                                                                                                \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                               \
-            exit(1);                                                                                                  \
-        }                                                                                                             \
-    } while (0)
-
-void drive_context(void);
+#include "drive.h"
 
 static uint32_t noise(void)
 {
     static uint32_t state = 2024;
     return (state = state * 1664525u + 1013904223u) >> 8;
-}
-
-static void *octets(size_t count)
-{
-    void *memory = malloc(count > 0 ? count : 1);
-    REQUIRE(memory != NULL);
-    memset(memory, 0x5A, count);
-    return memory;
 }
 
 static void one_map(int turn)

@@ -3,31 +3,9 @@
 #include "decl/nms.h"
 #include "decl/simplify.h"
 #include "decl/vectors.h"
+#include "drive.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-void drive_nms(void);
-void drive_simplify(void);
-void drive_vectors(void);
-
-#define REQUIRE(what)                                                                                                 \
-    do {                                                                                                              \
-        if (!(what)) {                                                                                                \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                               \
-            exit(1);                                                                                                  \
-        }                                                                                                             \
-    } while (0)
-
-static void *octets(size_t count)
-{
-    void *memory = malloc(count > 0 ? count : 1);
-    REQUIRE(memory != NULL);
-    memset(memory, 0x5A, count > 0 ? count : 1);
-    return memory;
-}
 
 static uint32_t below(uint32_t bound)
 {

@@ -13,29 +13,11 @@
 #include "decl/stitch.h"
 #include "decl/tiles.h"
 #include "decl/trace.h"
+#include "drive.h"
 
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#define REQUIRE(what)                                                                                                 \
-    do {                                                                                                              \
-        if (!(what)) {                                                                                                \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                                               \
-            exit(1);                                                                                                  \
-        }                                                                                                             \
-    } while (0)
-
-static void *octets(size_t count)
-{
-    void *memory = malloc(count > 0 ? count : 1);
-    REQUIRE(memory != NULL);
-    memset(memory, 0x5A, count);
-    return memory;
-}
 
 static uint32_t noise(void)
 {
@@ -685,13 +667,6 @@ static void test_frame_clock(void)
     REQUIRE(sw_clock_new(&wrong) == NULL);
     free(frames);
 }
-
-/* drive_vectors.c */
-void drive_nms(void);
-void drive_simplify(void);
-void drive_vectors(void);
-/* drive_context.c */
-void drive_context(void);
 
 int main(void)
 {
