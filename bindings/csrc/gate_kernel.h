@@ -2,6 +2,8 @@
  * sums of PIECE samples and of the bands of a pixel for integers, double for floats), and for floats SAMPLE_IS_FLOAT.
  * No include guard on purpose. */
 
+#include "nodata_kernel.h"
+
 SW_INLINE void NAME(gather)(const SAMPLE *from, const sw_gate *gate, int32_t band, int64_t count, SAMPLE *restrict row)
 {
     from += gate->band[band] * gate->band_stride;
@@ -134,18 +136,8 @@ SW_CLONES static void NAME(piece)(const SAMPLE *from, const sw_gate *gate, int64
 static void NAME(look)(const SAMPLE *samples, const sw_gate *gate, double *minimum, double *maximum, double *total,
                        sw_gate_counts *counts)
 {
-    SAMPLE nodata = 0;
-    int any_nodata = 0;
-    if (gate->has_nodata) { /* a nodata value that the type cannot hold matches nothing */
-#ifdef SAMPLE_IS_FLOAT
-        nodata = (SAMPLE)gate->nodata, any_nodata = 1;
-#else
-        if (gate->nodata >= (double)SAMPLE_MIN && gate->nodata <= (double)SAMPLE_MAX) {
-            nodata = (SAMPLE)gate->nodata;
-            any_nodata = (double)nodata == gate->nodata;
-        }
-#endif
-    }
+    SAMPLE nodata;
+    const int any_nodata = NAME(has_nodata)(gate->has_nodata, gate->nodata, &nodata);
     for (int64_t y = 0; y < gate->rows; y++)
         for (int64_t x = 0, count; x < gate->cols; x += count) {
             count = gate->cols - x < PIECE ? gate->cols - x : PIECE;

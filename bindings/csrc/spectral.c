@@ -19,22 +19,26 @@ SW_INLINE int64_t padded_to_lanes(int64_t bands)
 
 #define SAMPLE uint8_t
 #define NAME(x) x##_u8
-#define SAMPLE_HOLDS(v) ((v) >= 0 && (v) <= UINT8_MAX && (v) == (double)(uint8_t)(v))
+#define SAMPLE_MAX UINT8_MAX
+#define SAMPLE_MIN 0
 #include "spectral_kernel.h"
 
 #define SAMPLE uint16_t
 #define NAME(x) x##_u16
-#define SAMPLE_HOLDS(v) ((v) >= 0 && (v) <= UINT16_MAX && (v) == (double)(uint16_t)(v))
+#define SAMPLE_MAX UINT16_MAX
+#define SAMPLE_MIN 0
 #include "spectral_kernel.h"
 
 #define SAMPLE int16_t
 #define NAME(x) x##_i16
-#define SAMPLE_HOLDS(v) ((v) >= INT16_MIN && (v) <= INT16_MAX && (v) == (double)(int16_t)(v))
+#define SAMPLE_MAX INT16_MAX
+#define SAMPLE_MIN INT16_MIN
 #include "spectral_kernel.h"
 
 #define SAMPLE float
 #define NAME(x) x##_f32
-#define SAMPLE_HOLDS(v) 1
+#define SAMPLE_MAX INFINITY
+#define SAMPLE_MIN (-INFINITY)
 #define SAMPLE_IS_FLOAT 1
 #include "spectral_kernel.h"
 

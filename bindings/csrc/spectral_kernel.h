@@ -1,6 +1,8 @@
 /* Spectra of one type of samples as float64. Before it is included: SAMPLE, its SAMPLE_MIN and SAMPLE_MAX, NAME(x), and
  * for floats SAMPLE_IS_FLOAT. No include guard on purpose. */
 
+#include "nodata_kernel.h"
+
 /* `count` <= SW_SPECTRA_PIXELS pixels of a row into s->room, zeros for those that are not valid. */
 SW_CLONES static void NAME(load)(const SAMPLE *from, const sw_spectra *s, int64_t count, uint8_t *valid)
 {
@@ -23,12 +25,8 @@ SW_CLONES static void NAME(load)(const SAMPLE *from, const sw_spectra *s, int64_
             for (int64_t x = 0; x < count; x++)
                 to[x * padded] = (double)plane[x * s->col_stride] - s->origin[b];
         }
-    int any_nodata = s->has_nodata;
-    SAMPLE nodata = 0;
-    if (any_nodata) { /* a nodata value that the type cannot hold matches nothing */
-        any_nodata = SAMPLE_HOLDS(s->nodata);
-        nodata = any_nodata ? (SAMPLE)s->nodata : 0;
-    }
+    SAMPLE nodata;
+    const int any_nodata = NAME(has_nodata)(s->has_nodata, s->nodata, &nodata);
     for (int64_t x = 0; x < count; x++) {
         const SAMPLE *pixel = from + x * s->col_stride;
         double *to = s->room + x * padded;
@@ -53,5 +51,6 @@ SW_CLONES static void NAME(load)(const SAMPLE *from, const sw_spectra *s, int64_
 
 #undef SAMPLE
 #undef NAME
-#undef SAMPLE_HOLDS
+#undef SAMPLE_MAX
+#undef SAMPLE_MIN
 #undef SAMPLE_IS_FLOAT

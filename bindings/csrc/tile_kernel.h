@@ -6,6 +6,8 @@
  * A row of one band is first made contiguous, reflected ends and all (`fetch`); everything else runs on such rows, a
  * few at a time inside the scene, and so needs no variants for strides. */
 
+#include "nodata_kernel.h"
+
 #if defined(SAMPLE_IS_16_BITS) && defined(SW_AVX2)
 #define AVX2_ROWS 1
 #endif
@@ -268,6 +270,17 @@ static void NAME(answer)(const cut *c, const SAMPLE *row, int64_t count, int32_t
 }
 
 #ifndef SAMPLE_IS_FLOAT
+/* Few rows reach the highest value, so that its samples are counted in a second pass over those alone. */
+SW_INLINE NAME(row_stats) NAME(with_saturated)(const SAMPLE *row, int64_t count, SAMPLE minimum, SAMPLE maximum,
+                                               SUM total)
+{
+    NAME(row_stats) s = {minimum, maximum, 0, total};
+    if (maximum == SAMPLE_MAX)
+        for (int64_t x = 0; x < count; x++)
+            s.saturated += row[x] == SAMPLE_MAX;
+    return s;
+}
+
 /* All pixels valid: both at once, so that every sample is loaded and widened once. */
 SW_CLONES static NAME(row_stats) NAME(convert_and_measure)(const SAMPLE *restrict row, int64_t count, float scale,
                                                            float offset, float low, float high, float *restrict out)
@@ -281,11 +294,7 @@ SW_CLONES static NAME(row_stats) NAME(convert_and_measure)(const SAMPLE *restric
         total += v;
         out[x] = normalised((float)v, scale, offset, low, high);
     }
-    NAME(row_stats) s = {minimum, maximum, 0, total};
-    if (maximum == SAMPLE_MAX)
-        for (int64_t x = 0; x < count; x++)
-            s.saturated += row[x] == SAMPLE_MAX;
-    return s;
+    return NAME(with_saturated)(row, count, minimum, maximum, total);
 }
 
 /* All pixels valid. */
@@ -299,11 +308,7 @@ SW_CLONES static NAME(row_stats) NAME(measure)(const SAMPLE *row, int64_t count)
         maximum = v > maximum ? v : maximum;
         total += v;
     }
-    NAME(row_stats) s = {minimum, maximum, 0, total};
-    if (maximum == SAMPLE_MAX)
-        for (int64_t x = 0; x < count; x++)
-            s.saturated += row[x] == SAMPLE_MAX;
-    return s;
+    return NAME(with_saturated)(row, count, minimum, maximum, total);
 }
 
 SW_CLONES static NAME(row_stats) NAME(measure_valid)(const SAMPLE *row, int64_t count, const uint8_t *valid)
@@ -392,18 +397,8 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
     const int64_t side = cutter->side, left = c->left, right = c->right;
     const int32_t *band = cutter->band;
     uint8_t *valid = c->valid;
-    SAMPLE nodata = 0;
-    uint8_t any_nodata = 0;
-    if (cutter->has_nodata) { /* a nodata value that the type cannot hold matches nothing */
-#ifdef SAMPLE_IS_FLOAT
-        nodata = (float)cutter->nodata, any_nodata = 1;
-#else
-        if (cutter->nodata >= (double)SAMPLE_MIN && cutter->nodata <= (double)SAMPLE_MAX) {
-            nodata = (SAMPLE)cutter->nodata;
-            any_nodata = (double)nodata == cutter->nodata;
-        }
-#endif
-    }
+    SAMPLE nodata;
+    const uint8_t any_nodata = (uint8_t)NAME(has_nodata)(cutter->has_nodata, cutter->nodata, &nodata);
     for (int32_t b = 0; c->each && b < cutter->bands; b++)
         c->each[b] = (sw_band_stats){(double)SAMPLE_MAX, (double)SAMPLE_MIN, 0, 0};
 
