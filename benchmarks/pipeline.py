@@ -63,9 +63,6 @@ class SpinSession:
         hashlib.sha256(octets)
         return time.perf_counter() - began
 
-    def run(self, tile: NDArray[np.float32]) -> NDArray[np.float32]:
-        raise NotImplementedError("it is bound")
-
     def bind(self, pixels: NDArray[Any], scores: NDArray[np.float32]) -> _Spin:
         scores.fill(0.7)
         return _Spin(self._work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from flight.pipeline.session import BoundTile
 
 
-class RunningSession(Protocol):
-    """What runs the graph: (1, bands, side, side) -> (1, planes, side, side) float32 in 0 ... 1."""
+class PlainSession(Protocol):
+    """A session that takes arrays: (1, bands, side, side) -> (1, planes, side, side) float32 in 0 ... 1."""
 
     def run(self, tile: NDArray[Any]) -> NDArray[np.float32]: ...
 
@@ -28,11 +28,14 @@ class BindingSession(Protocol):
     def bind(self, pixels: NDArray[Any], scores: NDArray[np.float32]) -> BoundTile: ...
 
 
+RunningSession: TypeAlias = PlainSession | BindingSession  # binding is taken where both are offered
+
+
 @dataclass(frozen=True, slots=True)
 class _Copied:
     """A session without binding, made to look bound."""
 
-    session: RunningSession
+    session: PlainSession
     pixels: NDArray[Any]
     scores: NDArray[np.float32]
 
