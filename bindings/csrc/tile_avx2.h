@@ -4,7 +4,8 @@
  * are taken of the pairs as they are. Sums are of integers, floats round as in the portable form, octets are proved to
  * be those of the division (sw_cutter_prove): all is equal to the portable form to the bit.
  *
- * `measured`, `is_signed` and `octets` are constants where a row is called from: a copy without branches for each. */
+ * `summed`, `bounded`, `is_signed` and `octets` are constants where a row is called from: a copy without branches for
+ * each. */
 #ifndef SWATH_TILE_AVX2_H
 #define SWATH_TILE_AVX2_H
 
@@ -46,6 +47,7 @@ typedef struct {
 
 /* Of a tile; lane 8 * g + i is memory band start[g] + i. */
 typedef struct {
+    int64_t side;         /* of the tile: what lies between two rows of a plane */
     int32_t groups, over; /* over: lanes that a group reads beyond the last pixel's last selected band */
     int32_t start[AVX2_GROUPS];
     avx2_lane lane[AVX2_BANDS];
@@ -212,24 +214,26 @@ SW_FOR_FMA3 SW_INLINE void avx2_pair(const uint32_t *pairs, int64_t count, const
         *measure = (avx2_measure){{sum0, sum1}, least, most};
 }
 
-/* One row of `side` pixels (whole steps); `row` its first sample of band 0; `out` where its first plane begins. */
-SW_FOR_FMA3 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t side,
-                                          int64_t ahead, uint8_t *out, const int measured, const int is_signed,
-                                          const int octets, const int streamed)
+/* `width` pixels of a row (whole steps); `row` their first sample of band 0; `out` where they begin in the first plane.
+ * summed, bounded: whether every band is, not only the first one's bounds. */
+SW_FOR_FMA3 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t width,
+                                          int64_t ahead, uint8_t *out, const int summed, const int bounded,
+                                          const int is_signed, const int octets, const int streamed)
 {
-    const int64_t item = octets ? 1 : sizeof(float), line = 64 / (int64_t)sizeof *row;
+    const int64_t item = octets ? 1 : sizeof(float), area = plan->side * plan->side;
+    const int64_t line = 64 / (int64_t)sizeof *row;
     const int dense = stride <= 16 * plan->groups; /* else most of what would be asked for is never read */
     const avx2_limits limits = avx2_limits_of(plan);
     uint32_t pairs[4 * AVX2_CHUNK] __attribute__((aligned(64)));
     float dump[AVX2_CHUNK] __attribute__((aligned(64)));
-    for (int64_t x = 0, count; x < side; x += count) {
-        count = side - x < AVX2_CHUNK ? side - x : AVX2_CHUNK;
+    for (int64_t x = 0, count; x < width; x += count) {
+        count = width - x < AVX2_CHUNK ? width - x : AVX2_CHUNK;
         const uint16_t *samples = row + x * stride;
         for (int64_t i = 0; dense && i < count * stride; i += line)
             SW_PREFETCH(samples + i + ahead);
         for (int32_t g = 0; g < plan->groups; g++) {
             const uint16_t *first = samples + plan->start[g];
-            const int64_t last = plan->over > 0 && x + count == side ? 8 : 0;
+            const int64_t last = plan->over > 0 && x + count == width ? 8 : 0;
             avx2_spread(first, stride, count - last, pairs);
             if (last > 0) { /* what lies behind the last pixel is not ours to read */
                 uint16_t eight[8][8] = {{0}};
@@ -243,11 +247,11 @@ SW_FOR_FMA3 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, 
                     continue;
                 uint8_t *to[2];
                 for (int b = 0; b < 2; b++)
-                    to[b] = lane[b].plane < 0 ? (uint8_t *)dump : out + (lane[b].plane * side * side + x) * item;
+                    to[b] = lane[b].plane < 0 ? (uint8_t *)dump : out + (lane[b].plane * area + x) * item;
                 const uint32_t *from = pairs + k * AVX2_CHUNK;
                 avx2_measure *measure = plan->row + 4 * g + k;
-                if (measured)
-                    avx2_pair(from, count, &limits, lane, to[0], to[1], measure, 1, 1, is_signed, octets,
+                if (summed || bounded)
+                    avx2_pair(from, count, &limits, lane, to[0], to[1], measure, summed, 1, is_signed, octets,
                               streamed);
                 else if (4 * g + k == plan->first)
                     avx2_pair(from, count, &limits, lane, to[0], to[1], measure, 0, 1, is_signed, octets,
@@ -261,11 +265,12 @@ SW_FOR_FMA3 SW_INLINE void avx2_lanes_row(avx2_plan *plan, const uint16_t *row, 
 }
 
 /* The same for pixels of four samples, which need no memory between transposition and conversion. */
-SW_FOR_FMA3 SW_INLINE void avx2_four_row(avx2_plan *plan, const uint16_t *row, int64_t side, int64_t ahead,
-                                         uint8_t *out, const int measured, const int is_signed, const int octets)
+SW_FOR_FMA3 SW_INLINE void avx2_four_row(avx2_plan *plan, const uint16_t *row, int64_t width, int64_t ahead,
+                                         uint8_t *out, const int summed, const int bounded, const int is_signed,
+                                         const int octets)
 {
     const int blocks = octets ? 4 : 2; /* at least half a line of octets, a line of floats */
-    const int64_t item = octets ? 1 : sizeof(float), area = side * side * item;
+    const int64_t item = octets ? 1 : sizeof(float), area = plan->side * plan->side * item;
     const avx2_limits limits = avx2_limits_of(plan);
     const avx2_lane *lane = plan->lane;
     const __m256 factor0 = _mm256_set1_ps(lane[0].factor), term0 = _mm256_set1_ps(lane[0].term);
@@ -276,8 +281,9 @@ SW_FOR_FMA3 SW_INLINE void avx2_four_row(avx2_plan *plan, const uint16_t *row, i
     uint8_t *const to2 = out + lane[2].plane * area, *const to3 = out + lane[3].plane * area;
     __m256i least0 = plan->row[0].least, most0 = plan->row[0].most;
     __m256i least1 = plan->row[1].least, most1 = plan->row[1].most;
-    __m256i sum0 = _mm256_setzero_si256(), sum1 = sum0, sum2 = sum0, sum3 = sum0;
-    for (int64_t x = 0; x < side; x += 8 * blocks) {
+    __m256i sum0 = plan->row[0].sum[0], sum1 = plan->row[0].sum[1];
+    __m256i sum2 = plan->row[1].sum[0], sum3 = plan->row[1].sum[1];
+    for (int64_t x = 0; x < width; x += 8 * blocks) {
         __m256i first[4], second[4]; /* pairs */
         AVX2_UNROLL
         for (int i = 0; i < blocks; i++) {
@@ -290,14 +296,14 @@ SW_FOR_FMA3 SW_INLINE void avx2_four_row(avx2_plan *plan, const uint16_t *row, i
             first[i] = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88));
             second[i] = _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xdd));
             least0 = avx2_least(least0, first[i], is_signed), most0 = avx2_most(most0, first[i], is_signed);
-            if (measured)
+            if (bounded)
                 least1 = avx2_least(least1, second[i], is_signed), most1 = avx2_most(most1, second[i], is_signed);
         }
         const int64_t at = x * item;
-        sum0 = avx2_band(first, blocks, 0, sum0, factor0, term0, &limits, to0 + at, measured, is_signed, octets, 0);
-        sum1 = avx2_band(first, blocks, 1, sum1, factor1, term1, &limits, to1 + at, measured, is_signed, octets, 0);
-        sum2 = avx2_band(second, blocks, 0, sum2, factor2, term2, &limits, to2 + at, measured, is_signed, octets, 0);
-        sum3 = avx2_band(second, blocks, 1, sum3, factor3, term3, &limits, to3 + at, measured, is_signed, octets, 0);
+        sum0 = avx2_band(first, blocks, 0, sum0, factor0, term0, &limits, to0 + at, summed, is_signed, octets, 0);
+        sum1 = avx2_band(first, blocks, 1, sum1, factor1, term1, &limits, to1 + at, summed, is_signed, octets, 0);
+        sum2 = avx2_band(second, blocks, 0, sum2, factor2, term2, &limits, to2 + at, summed, is_signed, octets, 0);
+        sum3 = avx2_band(second, blocks, 1, sum3, factor3, term3, &limits, to3 + at, summed, is_signed, octets, 0);
     }
     plan->row[0] = (avx2_measure){{sum0, sum1}, least0, most0};
     plan->row[1] = (avx2_measure){{sum2, sum3}, least1, most1};
@@ -344,8 +350,9 @@ SW_FOR_FMA3 static void avx2_sum(avx2_plan *plan, int is_signed)
     plan->unsummed = 0;
 }
 
-/* The row that was measured last counts. */
-SW_FOR_FMA3 static void avx2_keep(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t side, int is_signed)
+/* The row of `width` pixels that was measured last counts; `summed` of them are in its sums. */
+SW_FOR_FMA3 static void avx2_keep(avx2_plan *plan, const uint16_t *row, int64_t stride, int64_t width, int64_t summed,
+                                  int is_signed)
 {
     enum { ROWS_THAT_FIT = 64 }; /* of SW_TILE_SIDE_MAX / 8 samples each, in 32 bits */
     const uint16_t full = is_signed ? INT16_MAX : UINT16_MAX;
@@ -359,9 +366,14 @@ SW_FOR_FMA3 static void avx2_keep(avx2_plan *plan, const uint16_t *row, int64_t 
         if (_mm256_movemask_epi8(_mm256_cmpeq_epi16(m->most, _mm256_set1_epi16((int16_t)full))))
             for (int b = 0; b < 2; b++)
                 if (plan->lane[2 * p + b].plane >= 0)
-                    for (int64_t x = 0; x < side; x++)
+                    for (int64_t x = 0; x < width; x++)
                         plan->saturated[2 * p + b] += row[x * stride + plan->start[p / 4] + 2 * (p % 4) + b] == full;
     }
+    for (int32_t l = 0; summed < width && l < 8 * plan->groups; l++)
+        for (int64_t x = summed; plan->lane[l].plane >= 0 && x < width; x++) {
+            const uint16_t sample = row[x * stride + plan->start[l / 8] + l % 8];
+            plan->total[l] += is_signed ? (uint64_t)(int64_t)(int16_t)sample : sample;
+        }
     if (++plan->unsummed == ROWS_THAT_FIT)
         avx2_sum(plan, is_signed);
 }
@@ -424,6 +436,7 @@ SW_FOR_FMA3 static int avx2_prepare(avx2_plan *plan, const sw_cutter *cutter, co
             done++;
         }
     }
+    plan->side = cutter->side;
     plan->is_four = window->col_stride == 4 && cutter->bands == 4;
     plan->first = 0;
     while (plan->lane[2 * plan->first].plane < 0 && plan->lane[2 * plan->first + 1].plane < 0)

@@ -139,32 +139,48 @@ static void NAME(avx2_limits)(avx2_plan *plan, const sw_cutter *cutter, const oc
 }
 
 /* A copy of the row for each way to go through it. */
-SW_FOR_FMA3 static void NAME(avx2_row)(avx2_plan *plan, const SAMPLE *samples, int64_t stride, int64_t side,
+SW_FOR_FMA3 static void NAME(avx2_row)(avx2_plan *plan, const SAMPLE *samples, int64_t stride, int64_t width,
                                        int64_t ahead, uint8_t *out, int measured, int octets)
 {
     enum { IS_SIGNED = SAMPLE_MIN < 0 };
     const uint16_t *row = (const uint16_t *)samples;
     if (plan->is_four) {
         if (octets && measured)
-            avx2_four_row(plan, row, side, ahead, out, 1, IS_SIGNED, 1);
+            avx2_four_row(plan, row, width, ahead, out, 1, 1, IS_SIGNED, 1);
         else if (octets)
-            avx2_four_row(plan, row, side, ahead, out, 0, IS_SIGNED, 1);
+            avx2_four_row(plan, row, width, ahead, out, 0, 0, IS_SIGNED, 1);
         else if (measured)
-            avx2_four_row(plan, row, side, ahead, out, 1, IS_SIGNED, 0);
+            avx2_four_row(plan, row, width, ahead, out, 1, 1, IS_SIGNED, 0);
         else
-            avx2_four_row(plan, row, side, ahead, out, 0, IS_SIGNED, 0);
+            avx2_four_row(plan, row, width, ahead, out, 0, 0, IS_SIGNED, 0);
     } else if (octets && measured)
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 1, 0);
+        avx2_lanes_row(plan, row, stride, width, ahead, out, 1, 1, IS_SIGNED, 1, 0);
     else if (octets)
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 1, 0);
+        avx2_lanes_row(plan, row, stride, width, ahead, out, 0, 0, IS_SIGNED, 1, 0);
     else if (measured && plan->streamed)
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 0, 1);
+        avx2_lanes_row(plan, row, stride, width, ahead, out, 1, 1, IS_SIGNED, 0, 1);
     else if (measured)
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 1, IS_SIGNED, 0, 0);
+        avx2_lanes_row(plan, row, stride, width, ahead, out, 1, 1, IS_SIGNED, 0, 0);
     else if (plan->streamed)
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 0, 1);
+        avx2_lanes_row(plan, row, stride, width, ahead, out, 0, 0, IS_SIGNED, 0, 1);
     else
-        avx2_lanes_row(plan, row, stride, side, ahead, out, 0, IS_SIGNED, 0, 0);
+        avx2_lanes_row(plan, row, stride, width, ahead, out, 0, 0, IS_SIGNED, 0, 0);
+}
+
+/* The last step of a row that is no whole number of them, over again from where it fits: its sums are left to
+ * avx2_keep(). */
+SW_FOR_FMA3 static void NAME(avx2_rest)(avx2_plan *plan, const SAMPLE *samples, int64_t stride, uint8_t *out, int octets)
+{
+    enum { IS_SIGNED = SAMPLE_MIN < 0 };
+    const uint16_t *row = (const uint16_t *)samples;
+    if (plan->is_four && octets)
+        avx2_four_row(plan, row, AVX2_STEP, 0, out, 0, 1, IS_SIGNED, 1);
+    else if (plan->is_four)
+        avx2_four_row(plan, row, AVX2_STEP, 0, out, 0, 1, IS_SIGNED, 0);
+    else if (octets)
+        avx2_lanes_row(plan, row, stride, AVX2_STEP, 0, out, 0, 1, IS_SIGNED, 1, 0);
+    else
+        avx2_lanes_row(plan, row, stride, AVX2_STEP, 0, out, 0, 1, IS_SIGNED, 0, 0);
 }
 #endif
 
@@ -374,17 +390,28 @@ SW_FOR_FMA3 static int NAME(avx2_cut)(const cut *c, avx2_plan *plan, const SAMPL
 {
     const sw_window *window = c->window;
     const int64_t side = c->cutter->side, stride = window->col_stride, on = 2; /* rows on, what to ask for already */
+    const int64_t width = c->right, whole = width / AVX2_STEP * AVX2_STEP;     /* what follows is reflected */
     const int64_t ahead = y + on < side && at + on < c->first_row + window->rows ? on * window->row_stride : 0;
     const SAMPLE *row = samples + (at - c->first_row) * window->row_stride + stride * c->col;
     const int octets = c->cutter->out != SW_OUT_F32, measured = c->each != NULL;
-    uint8_t *out = (uint8_t *)c->out + y * side * (octets ? 1 : (int64_t)sizeof(float));
+    const int64_t item = octets ? 1 : (int64_t)sizeof(float);
+    uint8_t *out = (uint8_t *)c->out + y * side * item;
     for (int32_t p = 0; p < 4 * plan->groups; p++)
         plan->row[p] = avx2_nothing(SAMPLE_MIN < 0);
-    NAME(avx2_row)(plan, row, stride, side, ahead, out, measured, octets);
+    NAME(avx2_row)(plan, row, stride, whole, ahead, out, measured, octets);
+    if (whole < width) {
+        const int64_t x = width - AVX2_STEP;
+        NAME(avx2_rest)(plan, row + x * stride, stride, out + x * item, octets);
+    }
     if (any_nodata && !avx2_is_clear(plan, (uint16_t)nodata, measured, SAMPLE_MIN < 0))
         return 0;
     if (measured)
-        avx2_keep(plan, (const uint16_t *)row, stride, side, SAMPLE_MIN < 0);
+        avx2_keep(plan, (const uint16_t *)row, stride, width, whole, SAMPLE_MIN < 0);
+    for (int32_t b = 0; width < side && b < c->cutter->bands; b++)
+        if (octets)
+            reflect_octets(out + b * side * side, width, side);
+        else
+            reflect((float *)c->out + (b * side + y) * side, width, side);
     memset(c->valid + y * side, 1, (size_t)side);
     return 1;
 }
@@ -413,12 +440,14 @@ static void NAME(cut)(const cut *c, const SAMPLE *samples)
 #endif
 #ifdef AVX2_ROWS
     avx2_plan plan;
-    const int quick = right - left == side && SW_HAS_FMA3 && avx2_prepare(&plan, cutter, window, SAMPLE_MIN < 0);
+    /* past the right edge as far as what is reflected is in the tile */
+    const int fits = left == 0 && right >= AVX2_STEP && side - right < right;
+    const int quick = fits && SW_HAS_FMA3 && avx2_prepare(&plan, cutter, window, SAMPLE_MIN < 0);
     if (quick) {
         const octet_rule rule = rule_of(cutter, 0);
         NAME(avx2_limits)(&plan, cutter, &rule);
         const int64_t octets = cutter->bands * side * side * (int64_t)sizeof(float);
-        plan.streamed = octets > AVX2_STREAMED && (uintptr_t)c->out % 64 == 0;
+        plan.streamed = octets > AVX2_STREAMED && right == side && (uintptr_t)c->out % 64 == 0;
     }
     int64_t slow_until = 0; /* a row that lacks data is seldom alone */
 #endif
