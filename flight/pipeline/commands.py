@@ -6,9 +6,13 @@ import argparse
 import math
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flight.pipeline.run_errors import OutputNotWritable, ParameterMalformed
 from hal.command_line import CommandResult, Subcommands
+
+if TYPE_CHECKING:
+    from flight.product.strip_outlines import Outlines
 
 KEYS = Path(".swath") / "keys"
 
@@ -83,6 +87,7 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         ],
         "counts": dict(zip(product.header.classes, product.counts, strict=True)) | {"no_answer": product.no_answer},
         "regions": product.regions_total,
+        "outlines": _outlines(report.outlines),
         "notes": list(report.notes),
     }
     lines = [
@@ -99,6 +104,13 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         *(f"note: {note}" for note in report.notes),
     ]
     return CommandResult(data, "\n".join(lines))
+
+
+def _outlines(outlines: Outlines | None) -> dict[str, Any] | None:
+    if outlines is None:
+        return None
+    left_out = outlines.left_out.value if outlines.left_out is not None else None
+    return {"polygons": outlines.polygons, "bytes": len(outlines.section), "left_out": left_out}
 
 
 def _parameter(given: str) -> tuple[str, float]:

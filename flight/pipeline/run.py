@@ -29,6 +29,7 @@ from flight.product.export.files import whole_file
 from flight.product.header import Content
 from flight.product.layout import DEFAULT_LIMITS
 from flight.product.projection import is_supported
+from flight.product.strip_outlines import Outlines
 from flight.product.summary import Coverage
 from hal.clock import Clock
 from hal.sensor.protocol import SensorFormat
@@ -72,6 +73,7 @@ class RunReport:
     info: SceneInfo
     progress: Progress
     product: Product
+    outlines: Outlines | None  # None for an application that has no finding, or that tells no regions
     total_s: float
     peak_rss_mb: float
     outputs: tuple[Output, ...]
@@ -94,7 +96,7 @@ def run_scene(order: Order, key: SigningKey, clock: Clock, cores: int = 1) -> Ru
             raise SceneTooManyPixels(info.path, info.width * info.height, DEFAULT_LIMITS.pixels)
         work = _Work(scene, application, parameters, order, clock.host_s)
         _make_folder(order.out)
-        body, progress = work.body(clock, cores)
+        body, progress, outlines = work.body(clock, cores)
     if _state_of(order.scene) != before:
         raise SceneChanged(str(order.scene))
     container = seal(body, key.private, key.key_id, clock.mission_s())
@@ -104,10 +106,15 @@ def run_scene(order: Order, key: SigningKey, clock: Clock, cores: int = 1) -> Ru
         info=info,
         progress=progress,
         product=product,
+        outlines=outlines,
         total_s=clock.host_s() - began_s,
         peak_rss_mb=peak_rss_mb(),
         outputs=outputs,
-        notes=(*_notes(order, application, progress, product), *_fallback_notes(work.opened)),
+        notes=(
+            *_notes(order, application, progress, product),
+            *_outline_notes(outlines),
+            *_fallback_notes(work.opened),
+        ),
     )
 
 
@@ -153,6 +160,7 @@ class _Work:
         )
         plan = plan_input(application, meta)
         self._scene, self._planes = scene, application.manifest.planes
+        self._has_finding = any(entry.finding for entry in application.manifest.classes)
         self._setup = engine_setup(application, plan, meta, parameters, order.area)
         inference = order.inference
         self.opened = open_session(application, plan.variant, inference.policy, inference.commissioned, host_s=host_s)
@@ -170,16 +178,17 @@ class _Work:
             contents=tuple(kind for kind in Content if kind.name.lower() in application.manifest.products),
         )
 
-    def body(self, clock: Clock, cores: int) -> tuple[bytes, Progress]:
-        """The product's body, and how it came about."""
+    def body(self, clock: Clock, cores: int) -> tuple[bytes, Progress, Outlines | None]:
+        """The product's body, how it came about, and what became of its outlines."""
         header = self._header
-        assembler = ProductAssembler(header)
+        assembler = ProductAssembler(header, outlined=self._has_finding and Content.REGIONS in header.contents)
         source, flow = SceneSource(self._scene), Flow(cores)
         with Engine(self._setup, source, self._session, assembler.add, clock.host_s, flow=flow) as engine:
             while engine.step() != Step.FINISHED:
                 pass
         progress = engine.progress
-        return assembler.finish(coverage_of(progress, header.height, 0), progress.confidence), progress
+        body = assembler.finish(coverage_of(progress, header.height, 0), progress.confidence)
+        return body, progress, assembler.outlines
 
 
 def coverage_of(progress: Progress, lines: int, lost: int) -> Coverage:
@@ -222,6 +231,12 @@ def _write(container: bytes, product: Product, stem: Path) -> tuple[Output, ...]
         export(product, path)
         outputs.append(Output(path.resolve(), kind, path.stat().st_size))
     return tuple(outputs)
+
+
+def _outline_notes(outlines: Outlines | None) -> tuple[str, ...]:
+    if outlines is None or outlines.left_out is None:
+        return ()
+    return (f"the outlines were left out of the product: {outlines.left_out.value}",)
 
 
 def _fallback_notes(opened: Opened) -> tuple[str, ...]:

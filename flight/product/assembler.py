@@ -1,8 +1,8 @@
 """Assembles a product's body from the rows of its class map, taken in any portions.
 
 Equal rows under an equal header give an equal body, to the octet, however they were portioned and however often the
-process was restarted. The work of a call is bounded by the rows given; what is kept is one strip of rows, the encoded
-strips, the preview, the counts and the largest findings.
+process was restarted. The work of a call is bounded by the rows given, and by one strip where outlines are traced;
+what is kept is one strip of rows, the encoded strips, the preview, the counts, the largest findings and the outlines.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from flight.product.header import NO_ANSWER, Content, ProductHeader
 from flight.product.layout import pack_body
 from flight.product.mask import StripEncoder, encode_pixels, pack_strip
 from flight.product.preview import PreviewMaker, has_preview
+from flight.product.strip_outlines import Outlines, StripOutlines
 from flight.product.summary import Coverage, Summary
 
 
 class ProductAssembler:
     """Takes a class map's rows, first to last, and makes the body of a product."""
 
-    def __init__(self, header: ProductHeader) -> None:
+    def __init__(self, header: ProductHeader, *, outlined: bool = False) -> None:
+        """outlined: trace the outlines of the finding class into the vector section. Raises HeaderInvalid."""
+        if outlined and Content.REGIONS not in header.contents:
+            raise HeaderInvalid("contents", "outlines of a product without regions")
         self.header = header
+        self.outlines: Outlines | None = None  # once finished, if they were asked for
         self._rows = 0
         self._counts = np.zeros(256, np.uint64)
         self._scanner = RegionScanner(header.width, header.finding_class)
@@ -33,6 +38,8 @@ class ProductAssembler:
         masked = Content.MASK in header.contents
         self._encoder = StripEncoder(header.width, min(header.strip_rows, header.height)) if masked else None
         self._preview = PreviewMaker(header.width, len(header.classes)) if masked else None
+        strip_rows = min(header.strip_rows, header.height)
+        self._outlines = StripOutlines(header.width, strip_rows, header.finding_class) if outlined else None
 
     @property
     def rows(self) -> int:
@@ -63,6 +70,8 @@ class ProductAssembler:
         rows = np.ascontiguousarray(rows)
         self._findings.offer(self._scanner.feed_table(rows))
         self._rows += rows.shape[0]
+        if self._outlines is not None:
+            self._outlines.feed(rows)
         if self._encoder is None or self._preview is None:
             self._counts += np.bincount(rows.reshape(-1), minlength=256).astype(np.uint64)
             return
@@ -90,7 +99,8 @@ class ProductAssembler:
         self.header = header
 
     def finish(self, coverage: Coverage, confidence: float, vectors: bytes = b"") -> bytes:
-        """The body. confidence: 0..1, kept in steps of 1/255; vectors: a vector section (docs/vector-format.md).
+        """The body. confidence: 0..1, kept in steps of 1/255; vectors: a vector section (docs/vector-format.md), from
+        elsewhere, so not where outlines are traced here.
 
         Called once, when all rows are there. Raises MaskIncomplete, HeaderInvalid, ProductTooLarge.
         """
@@ -101,6 +111,8 @@ class ProductAssembler:
             raise HeaderInvalid("confidence", f"must be from 0 to 1, got {confidence!r}")
         if vectors and Content.REGIONS not in header.contents:
             raise HeaderInvalid("contents", "vectors in a product without regions")
+        if vectors and self._outlines is not None:
+            raise HeaderInvalid("contents", "vectors beside the outlines that are traced here")
         if self._encoder is not None and self._encoder.rows:
             self._end_strip(self._encoder)
         self._findings.offer(self._scanner.finish_table())
@@ -116,6 +128,9 @@ class ProductAssembler:
         if self._preview is not None and has_preview(header.width, header.height):
             mode, code = encode_pixels(self._preview.finish())
             preview = bytes((mode,)) + code
+        if self._outlines is not None:
+            self.outlines = self._outlines.finish(sum(map(len, self._strips)) if self._encoder is not None else None)
+            vectors = self.outlines.section
         return pack_body(header.pack(), summary.pack(), preview, vectors, self._strips)
 
     def _end_strip(self, encoder: StripEncoder) -> None:

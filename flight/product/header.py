@@ -24,7 +24,7 @@ class Content(IntEnum):
     """What a product holds beside its summary; numbers as in a job's `products`."""
 
     MASK = 1  # the class map, and its preview
-    REGIONS = 2  # the largest findings; outlines where there is no class map
+    REGIONS = 2  # the largest findings; outlines of all, where they are worth their octets
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,8 @@ def planes_of(
     """(bands, rows, columns) of reflectance: value * scale + offset in single precision, clipped."""
     chosen = np.moveaxis(image[:, :, indices], 2, 0).astype(np.float32)
     scaled = chosen * scale.astype(np.float32)[:, None, None] + offset.astype(np.float32)[:, None, None]
-    return np.clip(scaled, np.float32(low), np.float32(high)).astype(np.float32)
+    clipped: NDArray[np.float32] = np.clip(scaled, np.float32(low), np.float32(high)).astype(np.float32)
+    return clipped
 
 
 def invalid_in(image: NDArray[Any], indices: list[int], nodata: float | None) -> NDArray[np.bool_]:
@@ -190,6 +191,6 @@ def water_map(image: NDArray[Any], names: tuple[str, ...], scale: float, offset:
     invalid = invalid_in(image, indices, nodata)
     planes[:, invalid] = 0
     scores = session("water", variant).run(["scores"], {"pixels": planes[None]})[0][0, 0]
-    found = (scores >= np.float32(threshold)).astype(np.uint8)
+    found: NDArray[np.uint8] = (scores >= np.float32(threshold)).astype(np.uint8)
     found[invalid] = NO_ANSWER
     return found

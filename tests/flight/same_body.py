@@ -65,7 +65,7 @@ def body_of(
             application, plan, meta, parameters, job_id=NOT_A_JOB, capture_id=bytes(16), start_s=0.0,
             height=info.height, sigma_m=0.0,
         )  # fmt: skip
-        assembler = ProductAssembler(header)
+        assembler = ProductAssembler(header, outlined=True)
         for first in range(0, info.height, STRIP_ROWS):
             assembler.add(first, checkpoint.class_rows(first, min(STRIP_ROWS, info.height - first)))
         checkpoint.close()

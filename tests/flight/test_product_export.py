@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
+from flight.product.assembler import ProductAssembler
+from flight.product.container import open_container, seal
 from flight.product.errors import (
     AntimeridianCrossed,
     ExportKindUnknown,
@@ -23,11 +27,16 @@ from flight.product.errors import (
     UnsupportedProjection,
 )
 from flight.product.export import KINDS, export_all, geojson, geotiff, parse_kinds, png, possible_kinds
-from flight.product.header import GeoModel
+from flight.product.header import Content, GeoModel
+from flight.product.vectors import Detections, Polygons, encode_vectors
 from tests.flight.product.cases import (
     DEGREES,
+    KEY_ID,
     MERCATOR,
     PIXELS_ONLY,
+    SEAL_KEY,
+    SEALED_S,
+    TRUSTED,
     UTM,
     UTM_SOUTH_ROTATED,
     Case,
@@ -39,13 +48,15 @@ from tests.flight.product.cases import (
 PLACES = {"degrees": DEGREES, "utm": UTM, "utm_south_rotated": UTM_SOUTH_ROTATED, "mercator": MERCATOR}
 
 
-def collection(made: Case, folder: Path) -> dict:
+def collection(made: Case, folder: Path, body: bytes | None = None) -> dict[str, Any]:
     path = folder / "answer.geojson"
-    geojson.export(made.product(), path)
-    return json.loads(path.read_text(encoding="utf-8"))
+    octets = made.container() if body is None else seal(body, SEAL_KEY, KEY_ID, SEALED_S)
+    geojson.export(open_container(octets, TRUSTED), path)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
-def rasterised(found: dict, made: Case) -> np.ndarray:
+def rasterised(found: dict[str, Any], made: Case) -> NDArray[np.uint8]:
     """The polygons taken back to the scene's own system by PROJ and filled by GDAL."""
     geo = made.header.geo
     back = Transformer.from_crs(4326, geo.epsg, always_xy=True)
@@ -56,7 +67,11 @@ def rasterised(found: dict, made: Case) -> np.ndarray:
         shapes.append(({"type": "Polygon", "coordinates": rings}, 1))
     if not shapes:
         return np.zeros(made.mask.shape, np.uint8)
-    return rasterize(shapes, out_shape=made.mask.shape, transform=Affine(*geo.transform), dtype="uint8")
+    assert geo.transform is not None
+    drawn: NDArray[np.uint8] = rasterize(
+        shapes, out_shape=made.mask.shape, transform=Affine(*geo.transform), dtype="uint8"
+    )
+    return drawn
 
 
 @pytest.mark.parametrize("place", sorted(PLACES))
@@ -64,6 +79,36 @@ def test_the_polygons_cover_exactly_the_pixels_of_the_mask(place: str, tmp_path:
     made = case(blobs(140, 230, 5, wedge=20), geo=PLACES[place])
     found = rasterised(collection(made, tmp_path), made)
     assert (found == (made.mask == 1)).all(), f"{(found != (made.mask == 1)).sum()} pixels differ"
+
+
+@pytest.mark.parametrize("place", sorted(PLACES))
+def test_without_a_class_map_the_polygons_are_those_of_the_vector_section(place: str, tmp_path: Path) -> None:
+    made = case(blobs(140, 230, 5, wedge=20), geo=PLACES[place], strip_rows=64, contents=(Content.REGIONS,))
+    found = collection(made, tmp_path, made.body(outlined=True))
+    assert (rasterised(found, made) == (made.mask == 1)).all()
+    about = [feature["properties"] for feature in found["features"]]
+    assert sum(item["pixels"] for item in about) == np.count_nonzero(made.mask == 1)
+    assert {(item["class"], item["outline"]) for item in about} == {("water", "within 64 rows")}
+    whole = collection(case(made.mask, geo=PLACES[place]), tmp_path)["features"]
+    area = sum(feature["properties"]["area_m2"] for feature in whole)
+    assert sum(item["area_m2"] for item in about) == pytest.approx(area, rel=1e-3)
+    boxes = collection(made, tmp_path)["features"]
+    assert {feature["properties"]["outline"] for feature in boxes} == {"bounding box"}
+
+
+def test_slanting_edges_of_a_section_get_corners_between_too(tmp_path: Path) -> None:
+    """A triangle at 70 degrees north, made elsewhere, of 2000 pixels; other classes and boxes are no findings."""
+    geo = GeoModel((30.0, 0.0, 300_000.0, 0.0, -30.0, 7_800_000.0), 32633, 0.0)
+    column, row = np.meshgrid(np.arange(2000), np.arange(2000))
+    made = case((2 * column + row < 2000).astype(np.uint8), geo=geo, contents=(Content.REGIONS,))
+    triangle, square = np.array([(0, 0), (4002, 0), (0, 8004)]), np.array([(0, 0), (8000, 0), (8000, 8000)])
+    boxes = Detections.of(np.array([[1.0, 1.0, 9.0, 9.0]]), np.ones(1), np.ones(1))
+    section = encode_vectors(boxes, Polygons.of([(1, [triangle]), (0, [square])]))
+    assembler = ProductAssembler(made.header)
+    assembler.add(0, made.mask)
+    found = collection(made, tmp_path, assembler.finish(made.coverage, 0.5, section))
+    assert len(found["features"]) == 1
+    assert np.count_nonzero(rasterised(found, made) != made.mask) < 10
 
 
 def test_long_straight_edges_of_a_projected_scene_stay_on_their_pixels(tmp_path: Path) -> None:
@@ -196,6 +241,7 @@ def test_the_png_shows_each_class_in_its_colour_and_no_answer_as_nothing(tmp_pat
     made = case(blobs(150, 90, 7, wedge=9), geo=DEGREES)
     png.export(made.product(), tmp_path / "x.png")
     image = cv2.imread(str(tmp_path / "x.png"), cv2.IMREAD_UNCHANGED)
+    assert image is not None
     assert image.shape == (150, 90, 4)
     assert (image[made.mask == 255][:, 3] == 0).all()
     assert (image[made.mask == 1] == (180, 120, 31, 255)).all()

@@ -3,8 +3,8 @@
 A feature is one part of the finding class whose pixels share edges, in the order of its first pixel. Coordinates have
 seven digits (a centimetre). Everything about the product as a whole stands in the foreign member `swath`.
 
-A product without a class map has no outlines to follow: its features are the bounding boxes of its largest findings,
-and say so in `outline`.
+Of a product without a class map the features are the polygons of its vector section, which end at the edges of strips;
+without that too, the bounding boxes of its largest findings. `outline` says so.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from flight.product.errors import AntimeridianCrossed, NotGeoreferenced
 from flight.product.export.files import whole_file
 from flight.product.header import GeoModel
 from flight.product.projection import pixel_area_m2, pixel_to_lonlat, turns_clockwise
+from flight.product.vectors import QUARTERS
 
 DIGITS = 7
 # In a projected system a straight edge of pixels is a curve in longitude and latitude: it gets a corner at least every
@@ -57,7 +58,7 @@ def features(product: Product) -> Iterator[dict[str, Any]]:
     """The features, one at a time. Raises as export()."""
     header = product.header
     if not product.has_mask:
-        yield from _boxes(product)
+        yield from _of_section(product) if product.vectors else _boxes(product)
         return
     class_map = product.mask()
     runs = label_runs(class_map, header.finding_class)
@@ -78,6 +79,42 @@ def features(product: Product) -> Iterator[dict[str, Any]]:
                 },
                 "geometry": {"type": "Polygon", "coordinates": coordinates},
             }
+
+
+def _of_section(product: Product) -> Iterator[dict[str, Any]]:
+    header = product.header
+    _, section = product.outlines()
+    clockwise = turns_clockwise(header.geo, header.width, header.height)
+    shapes = enumerate(
+        rings
+        for value, rings in zip(section.classes.tolist(), section.rings(), strict=True)
+        if value == header.finding_class
+    )
+    while several := list(itertools.islice(shapes, _POLYGONS_AT_ONCE)):
+        middles = np.array([(rings[0].min(axis=0) + rings[0].max(axis=0)) / (2 * QUARTERS) for _, rings in several])
+        cells = pixel_area_m2(header.geo, middles[:, 0], middles[:, 1])
+        polygons = [Polygon(rings[0], tuple(hole[::-1] for hole in rings[1:])) for _, rings in several]
+        placed = _rings(header.geo, polygons, clockwise, QUARTERS)
+        for (part, rings), cell, coordinates in zip(several, cells, placed, strict=True):
+            pixels = (_doubled(rings[0]) - sum(map(_doubled, rings[1:]))) / (2 * QUARTERS**2)
+            yield {
+                "type": "Feature",
+                "id": part,
+                "properties": {
+                    "class": header.classes[header.finding_class],
+                    "area_m2": round(pixels * float(cell), 1),
+                    "pixels": round(pixels),
+                    "confidence": round(product.confidence, 3),
+                    "outline": f"within {header.strip_rows} rows",
+                },
+                "geometry": {"type": "Polygon", "coordinates": coordinates},
+            }
+
+
+def _doubled(ring: NDArray[np.int32]) -> int:
+    """Twice the area of a ring of the vector section, all of which run clockwise."""
+    x, y = ring.astype(np.int64).T
+    return int(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
 
 
 def _boxes(product: Product) -> Iterator[dict[str, Any]]:
@@ -152,14 +189,16 @@ def utc(seconds: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _rings(geo: GeoModel, polygons: list[Polygon], clockwise: bool) -> list[list[list[list[float]]]]:
-    """Exterior counter-clockwise, holes clockwise (RFC 7946, 3.1.6), closed, of each polygon."""
-    rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.holes)]
-    if geo.epsg != 4326:
-        rings = [_with_corners_between(ring) for ring in rings]
+def _rings(geo: GeoModel, polygons: list[Polygon], clockwise: bool, steps: int = 1) -> list[list[list[list[float]]]]:
+    """Exterior counter-clockwise, holes clockwise (RFC 7946, 3.1.6), closed, of each polygon.
+
+    steps: of a pixel, which corners are counted in.
+    """
+    whole = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.holes)]
+    rings = [_with_corners_between(ring, steps) if geo.epsg != 4326 else ring.astype(np.float64) for ring in whole]
     if clockwise:
         rings = [ring[::-1] for ring in rings]
-    corners = np.concatenate(rings).astype(np.float64)
+    corners = np.concatenate(rings) / steps
     lon, lat = pixel_to_lonlat(geo, corners[:, 0], corners[:, 1])
     places = (np.round(np.stack((lon, lat), 1), DIGITS) + 0.0).tolist()
     at, closed = 0, []
@@ -170,19 +209,20 @@ def _rings(geo: GeoModel, polygons: list[Polygon], clockwise: bool) -> list[list
     return [list(itertools.islice(taken, 1 + len(polygon.holes))) for polygon in polygons]
 
 
-def _with_corners_between(corners: NDArray[np.int32]) -> NDArray[np.int32]:
+def _with_corners_between(corners: NDArray[np.int32], steps: int = 1) -> NDArray[np.float64]:
     """The same ring with no edge longer than _EDGE_PIXELS: new corners at multiples of it, so neighbours share them."""
-    ends = np.roll(corners, -1, axis=0)
-    if int(np.abs(ends - corners).max()) <= _EDGE_PIXELS:
-        return corners
-    pieces: list[NDArray[np.int32]] = []
-    for start, end in zip(corners, ends, strict=True):
-        axis = 0 if start[0] != end[0] else 1
+    ends, longest = np.roll(corners, -1, axis=0), _EDGE_PIXELS * steps
+    if int(np.abs(ends - corners).max()) <= longest:
+        return corners.astype(np.float64)
+    pieces: list[NDArray[np.float64]] = []
+    for start, end in zip(corners.astype(np.float64), ends.astype(np.float64), strict=True):
+        axis = int(np.abs(end - start).argmax())  # a section of other makers may have slanting edges
         low, high = sorted((int(start[axis]), int(end[axis])))
-        between = np.arange(low // _EDGE_PIXELS + 1, -(-high // _EDGE_PIXELS), dtype=np.int32) * _EDGE_PIXELS
-        piece = np.repeat(start[None], len(between) + 1, axis=0)
-        piece[1:, axis] = between if start[axis] == low else between[::-1]
-        pieces.append(piece)
+        between = np.arange(low // longest + 1, -(-high // longest)) * longest
+        between = between if start[axis] == low else between[::-1]
+        piece = start + ((between - start[axis]) / (end[axis] - start[axis]))[:, None] * (end - start)
+        piece[:, axis] = between
+        pieces += [start[None], piece]
     return np.concatenate(pieces)
 
 
@@ -198,7 +238,7 @@ def _box(product: Product) -> list[float]:
     width, height = product.header.width, product.header.height
     scene = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.int32)
     outline = _with_corners_between(scene)
-    lon, lat = pixel_to_lonlat(product.header.geo, outline[:, 0].astype(np.float64), outline[:, 1].astype(np.float64))
+    lon, lat = pixel_to_lonlat(product.header.geo, outline[:, 0], outline[:, 1])
     west, east = float(lon.min()), float(lon.max())
     steps = np.abs(np.diff(lon, append=lon[:1]))
     wrapped = product.header.geo.epsg not in (4326, 3857) and float(steps.max()) > 180.0

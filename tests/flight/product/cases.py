@@ -67,8 +67,8 @@ class Case:
     coverage: Coverage
     confidence: float
 
-    def body(self) -> bytes:
-        assembler = ProductAssembler(self.header)
+    def body(self, outlined: bool = False) -> bytes:
+        assembler = ProductAssembler(self.header, outlined=outlined)
         assembler.add(0, self.mask)
         return assembler.finish(self.coverage, self.confidence)
 
@@ -132,6 +132,8 @@ def vectors() -> dict[str, Case]:
 def golden_files() -> dict[str, bytes]:
     """Every vector file's content."""
     files = {f"{name}.swp": made.container() for name, made in vectors().items()}
+    outlined = vectors()["three_strips"].body(outlined=True)
+    files["three_strips_outlined.swp"] = seal(outlined, SEAL_KEY, KEY_ID, SEALED_S)
     files["three_strips.swe"] = encrypt_to(files["three_strips.swp"], READER_PUBLIC, lambda count: bytes(range(count)))
     files["three_strips.alert"] = alert_of(vectors()["three_strips"].product()).pack(ALERT_KEY)
     return files
