@@ -33,6 +33,7 @@ from flight.executive.loop import Activity, FrameLoop
 from flight.executive.modes import Mode, ModeManager
 from flight.executive.schedule_table import load as load_schedule
 from flight.executive.supervisor import RunPaths
+from flight.fallbacks import commissioning_tells
 from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
 from flight.link.tm_frame import TmFramer
@@ -121,6 +122,8 @@ class FlightProcess:
         self.events.emit(BOOTED, restarts=restarts.get("flight", 0), records=replayed.records)
         if parts.disabled:
             self.events.emit(APPLICATIONS_DISABLED, applications=len(parts.disabled))
+        for tell in commissioning_tells(parts.inference):
+            self.events.emit(tell.event, **dict(tell.values))
         table = load_schedule(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
         watchdog = parts.devices.watchdog
         frames = FrameClock(

@@ -13,7 +13,7 @@ from flight.agent.keys import KeyStore
 from flight.agent.orbit import Station
 from flight.config import SatelliteConfig, load_config, make_clock
 from flight.pipeline.answer_slots import AnswerReader
-from flight.pipeline.inference import InferenceSetup
+from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup
 from flight.services.journal import WriterClient
 from hal.clock import Clock
 from hal.navigation.protocol import Navigation
@@ -61,6 +61,7 @@ class Onboard:
     disabled: dict[str, str]  # application -> why it was left out
     stations: tuple[Station, ...]
     camera: CameraFile | None = None
+    inference: InferenceSetup = FLOAT_ON_CPU
 
 
 def open_onboard(
@@ -91,7 +92,9 @@ def open_onboard(
         for item in config.station
     )
     answers = AnswerReader(answer_fd)
-    return Onboard(config, run_dir, clock, keys, devices, journal, answers, loaded, disabled, stations, camera)
+    return Onboard(
+        config, run_dir, clock, keys, devices, journal, answers, loaded, disabled, stations, camera, inference
+    )
 
 
 def load_applications(

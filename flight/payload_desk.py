@@ -22,7 +22,9 @@ from flight.agent.effects import (
     OrderCapture,
     ReleaseCapture,
     StartInference,
+    Tell,
 )
+from flight.fallbacks import Fallbacks
 from flight.pipeline.answers import AnswerDesk
 from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.control import (
@@ -44,6 +46,7 @@ from hal.sensor.strip_geometry import AttitudeUnknown
 NOTHING_LOOKED_AT = InferenceSummary(0, 0, 0, 0.0, 0.0)
 REPEATS = 5  # of orders that get no answer
 PROGRESS_S = 0.1  # compute time between two words to the agent: its budget bounds how many there are
+MAX_TELLS = 32
 ATTITUDE_PATIENCE_S = 3.0  # host time: the bus is asked every 100 ms
 MAX_REFUSED_STRIPS = 32  # offers that fail a check before the job is given up
 TERMINAL_REASONS = frozenset(
@@ -81,6 +84,8 @@ class PayloadDesk:
         self.strips_refused = 0
         self.camera_processes = self.payload_processes = 0  # how many of each have been heard
         self._camera_incarnation = -1
+        self._fallbacks = Fallbacks()
+        self.tells: deque[Tell] = deque(maxlen=MAX_TELLS)  # events about the job in work
         self.failures: deque[str] = deque(maxlen=16)  # reasons, for the log outside the frames
 
     def perform(self, effect: OrderCapture | ReleaseCapture | StartInference | ForgetJob) -> None:
@@ -254,10 +259,12 @@ class PayloadDesk:
             if report.state != "idle":
                 self._payload.send(IdleOrder())
             return
-        self._payload.send(self._answers.order(self._job))
+        order = self._answers.order(self._job)
+        self._payload.send(order)
         if report.job != self._job:
             return
         self._report = report
+        self.tells.extend(self._fallbacks.hear(order, report))
         if report.inference_s >= self._compute_s + PROGRESS_S:
             self._compute_s = report.inference_s
             self._tell(InferenceProgress(self._job, self._earlier_s + self._compute_s))

@@ -173,6 +173,8 @@ class Satellite:
                 if now != before:
                     self._events.emit(event, **{name: now})
             self._seen = seen
+        while self._desk.tells:
+            self._tell(self._desk.tells.popleft())
         silent_s = self._desk.payload_silent_s
         if silent_s > SILENCE_S:
             self._events.emit(PAYLOAD_SILENT, seconds=silent_s)
@@ -286,6 +288,9 @@ class Satellite:
         self._events.emit(EGRESS_REFUSED, reason=refused.reason)
         self._desk.failures.append(refused.code)
 
+    def _tell(self, tell: Tell) -> None:
+        self._events.emit(tell.event, **dict(tell.values))
+
     def _told(self, happened: Input) -> None:
         self._inbox.append(happened)
 
@@ -333,7 +338,7 @@ class Satellite:
             case ReportStatus():
                 self._gate.send_status(effect)
             case Tell():
-                self._events.emit(effect.event, **dict(effect.values))
+                self._tell(effect)
 
     def _seal(self, order: SealProduct) -> None:
         """Body and seal; the gate has its turn in the next slot. After a restart the rows are encoded again before."""

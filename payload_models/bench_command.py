@@ -18,7 +18,6 @@ from payload_models.graph_rules import GraphLimits
 from payload_models.loader import Application, load_application
 from payload_models.measuring import Frame, Measurement, measure, utilisation
 from payload_models.runtime.commissioning import (
-    GAIN,
     CommissioningRecord,
     Measured,
     Prepared,
@@ -26,6 +25,7 @@ from payload_models.runtime.commissioning import (
     choose,
     prepared_path,
     read_key,
+    refused_forms,
     whole_write,
     write_record,
 )
@@ -112,22 +112,8 @@ def _measured(forms: list[Measurement]) -> tuple[Measured, ...]:
 def _choice(forms: list[Measurement]) -> dict[str, Any]:
     """What is chosen, and why each other form is not."""
     chosen = choose(_measured(forms))
-    refused = {
-        entry.precision: _reason(entry.over_float) for entry in forms if entry.precision not in ("float", chosen)
-    }
-    for entry in forms:
-        if (
-            entry.precision in refused
-            and entry.over_float < forms[[f.precision for f in forms].index(chosen)].over_float
-        ):
-            refused[entry.precision] = "another_is_faster"
+    refused = {name: why.name.lower() for name, why in refused_forms(_measured(forms), chosen).items()}
     return {"variant": forms[0].variant, "precision": chosen, "refused": refused}
-
-
-def _reason(over_float: float) -> str:
-    if over_float >= 1:
-        return "slower_than_float"
-    return "gains_too_little" if over_float >= GAIN else "another_is_faster"
 
 
 def _commission(

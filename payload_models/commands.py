@@ -10,7 +10,7 @@ from hal.command_line import CommandResult, Subcommands
 from payload_models import bench_command
 from payload_models.golden import check_golden
 from payload_models.graph_guard import check_application
-from payload_models.loader import applications, load_application
+from payload_models.loader import application_number, applications, load_application
 from payload_models.scoring import CaseScore, score
 
 
@@ -43,6 +43,7 @@ def _list(_: argparse.Namespace) -> CommandResult:
         entries.append(
             {
                 "name": manifest.name,
+                "number": application_number(manifest.name),
                 "version": manifest.version,
                 "summary": manifest.summary,
                 "licence": manifest.licence,

@@ -62,6 +62,11 @@ class Application:
         return octets
 
 
+def application_number(name: str) -> int:
+    """What names an application in events, where only numbers go: the first four octets of its name's SHA-256."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+
+
 def applications() -> dict[str, Path]:
     """The applications that came with this installation: name -> folder, by name."""
     return {path.parent.name: path.parent for path in sorted(ROOT.glob(f"*/{MANIFEST_NAME}"))}

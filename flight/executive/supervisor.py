@@ -20,12 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import msgspec
-
 from flight.config import SatelliteConfig
 from flight.executive.errors import ExecutiveError
 from flight.pipeline.answer_slots import create_answer_memory
-from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup, setup_of
+from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup, flown_setup
 from flight.pipeline.shared_memory import read_only
 from flight.pipeline.strip_buffer import create_strip_memory
 from hal.clock import Clock
@@ -113,7 +111,8 @@ class Supervisor:
         for folder in (self.paths.root, self.paths.strips, self.paths.work):
             folder.mkdir(parents=True, exist_ok=True)
         storage = self.config.storage
-        self._inference = self._commissioned()
+        # one reading for both processes: the flight process names in products what the payload process runs
+        self._inference = flown_setup(self.config.inference, self.config_path.parent, self._not_commissioned)
         self._strip_fd = create_strip_memory(storage.strip_buffer_mb << 20)
         self._strip_read_fd = read_only(self._strip_fd)
         self._answer_fd = create_answer_memory(storage.answer_slots, storage.answer_slot_kb << 10)
@@ -154,17 +153,8 @@ class Supervisor:
                     return status
         return 0
 
-    def _commissioned(self) -> InferenceSetup:
-        """One reading for both processes: the flight process names in products what the payload process runs.
-
-        A record that does not hold disables itself: float graphs are run as they came.
-        """
-        table = self.config.inference
-        try:
-            return setup_of(table, self.config_path.parent)
-        except CommissioningInvalid as error:
-            self.report({"event": "not_commissioned", "code": error.code, "message": str(error)})
-            return setup_of(msgspec.structs.replace(table, commissioned=""), self.config_path.parent)
+    def _not_commissioned(self, error: CommissioningInvalid) -> None:
+        self.report({"event": "not_commissioned", "code": error.code, "message": str(error)})
 
     def _never_flew(self) -> bool:
         """The first flight process could not begin: a mistake in the configuration, which no restart mends."""

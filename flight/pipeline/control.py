@@ -8,6 +8,7 @@ finite, texts only reason codes and names. Sockets: flight/pipeline/control_sock
 from __future__ import annotations
 
 import math
+from enum import IntEnum
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -16,9 +17,11 @@ from msgspec import Meta
 from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.process_errors import ControlError
 from flight.pipeline.strip_buffer import MAX_LINES
+from payload_models.runtime.codes import Fallback, ProviderCode
 
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_STRIP_ROWS = 4096
+MAX_FALLBACKS = 8  # of one session
 
 CaptureId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 JobId = Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -97,6 +100,12 @@ class StripOffer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     crc32c: Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
 
 
+class Unregistered(IntEnum):
+    """Why bands are taken as they come although they were to be moved onto each other. The numbers travel in events."""
+
+    NO_TEXTURE = 1  # too few windows in which the bands show the same ground
+
+
 class PayloadReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="payload"):
     """Payload to flight: how far the job is, and which strips wait to be taken."""
 
@@ -104,6 +113,10 @@ class PayloadReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     state: Literal["idle", "running", "done", "failed"]
     job: JobId | None = None
     reason: Reason = ""
+    fallbacks: Annotated[tuple[Fallback, ...], Meta(max_length=MAX_FALLBACKS)] = ()  # of this job's session
+    provider: ProviderCode | None = None  # that this job's session uses first
+    missing: ProviderCode | None = None  # configured and not there: the job failed for it
+    unregistered: Unregistered | None = None
     tiles_total: Count = 0  # 0 while the strip's length is not known
     tiles_done: Count = 0
     tiles_screened: Count = 0
@@ -114,6 +127,10 @@ class PayloadReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     inference_s: Annotated[float, Meta(ge=0, le=1e9)] = 0.0
     peak_rss_mb: Annotated[float, Meta(ge=0, le=1e7)] = 0.0
     strips: Annotated[tuple[StripOffer, ...], Meta(max_length=64)] = ()
+
+    def __post_init__(self) -> None:
+        if self.fallbacks and self.provider is None:
+            raise ValueError("a session that fell back uses a provider")
 
 
 CameraOrder = CaptureOrder | ReleaseOrder

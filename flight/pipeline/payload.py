@@ -19,6 +19,8 @@ from flight.pipeline.payload_job import ModelShelf, PayloadJob, bound_kept_jobs,
 from flight.pipeline.peak_memory import peak_rss_mb
 from flight.pipeline.process_errors import CaptureAbsent
 from flight.pipeline.strip_buffer import StripReader
+from payload_models.runtime.codes import ProviderCode
+from payload_models.runtime.errors import ProviderMissing
 
 
 class Payload:
@@ -42,6 +44,7 @@ class Payload:
         self._job: PayloadJob | None = None
         self._state: Literal["idle", "running", "done", "failed"] = "idle"
         self._reason = ""
+        self._missing: ProviderCode | None = None
         self._strips: tuple[StripOffer, ...] = ()
 
     def obey(self, order: PayloadOrder) -> None:
@@ -82,14 +85,22 @@ class Payload:
         job = self._order.job if self._order is not None else None
         if self._job is None:
             return PayloadReport(
-                incarnation=incarnation, state=self._state, job=job, reason=self._reason, peak_rss_mb=peak_mb
+                incarnation=incarnation,
+                state=self._state,
+                job=job,
+                reason=self._reason,
+                missing=self._missing,
+                peak_rss_mb=peak_mb,
             )
-        progress = self._job.progress
+        progress, opened = self._job.progress, self._job.opened
         return PayloadReport(
             incarnation=incarnation,
             state=self._state,
             job=job,
             reason=self._reason,
+            fallbacks=opened.fallbacks,
+            provider=opened.provider,
+            unregistered=self._job.unregistered,
             tiles_total=progress.tiles_total or 0,
             tiles_done=progress.tiles_done,
             tiles_screened=progress.tiles_screened,
@@ -128,6 +139,7 @@ class Payload:
         if self._job is not None:
             self._job.close()
         self._job, self._order, self._state, self._reason, self._strips = None, None, "idle", "", ()
+        self._missing = None
 
     def _fail(self, error: Exception) -> None:
         print(f"payload: {type(error).__name__}: {error}", file=sys.stderr)
@@ -135,6 +147,8 @@ class Payload:
             self._job.close()
         self._job, self._strips = None, ()
         self._state = "failed"
+        if isinstance(error, ProviderMissing):
+            self._missing = ProviderCode[error.provider.upper()]
         if isinstance(error, SwathError):
             self._reason = error.code[:48]
         else:

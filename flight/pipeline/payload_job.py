@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,12 +19,11 @@ from flight.pipeline.engine import Engine, Flow, Progress, Step
 from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup
 from flight.pipeline.process_errors import AnswerOutOfRange, CaptureAbsent, LinesDiffer
 from flight.pipeline.registered_lines import RegisteredLines, registered
-from flight.pipeline.session import OnnxSession
 from flight.pipeline.strip_buffer import StripReader
 from flight.pipeline.strip_source import StripSource
 from payload_models.errors import ApplicationUnknown
 from payload_models.loader import MANIFEST_NAME, Application, applications
-from payload_models.runtime.opening import open_session
+from payload_models.runtime.opening import Opened, open_session
 
 MAX_KEPT_JOBS = 8  # folders of jobs that nobody has told to forget
 
@@ -38,7 +36,7 @@ class ModelShelf:
     inference: InferenceSetup = FLOAT_ON_CPU
     host_s: Callable[[], float] | None = None  # for the watchdog; None: runs are not timed
     _applications: dict[str, Application] = field(default_factory=dict)
-    _sessions: dict[tuple[str, int], OnnxSession] = field(default_factory=dict)
+    _opened: dict[tuple[str, int], Opened] = field(default_factory=dict)
 
     def application(self, name: str) -> Application:
         """Raises ApplicationUnknown and every error of load_application."""
@@ -46,20 +44,17 @@ class ModelShelf:
             self._applications[name] = self.inference.application(self._place(name))
         return self._applications[name]
 
-    def session(self, name: str, variant: int) -> OnnxSession:
-        """The graph of one variant, its hash verified, ready to run."""
-        if (name, variant) not in self._sessions:
-            opened = open_session(
+    def opened(self, name: str, variant: int) -> Opened:
+        """The graph of one variant, its hash verified, ready to run. Raises the errors of open_session."""
+        if (name, variant) not in self._opened:
+            self._opened[name, variant] = open_session(
                 self.application(name),
                 variant,
                 self.inference.policy,
                 self.inference.commissioned,
                 host_s=self.host_s,
             )
-            for fallback in opened.fallbacks:
-                print(f"payload: {name}: not as commissioned: {fallback.name.lower()}", file=sys.stderr)
-            self._sessions[name, variant] = opened.session
-        return self._sessions[name, variant]
+        return self._opened[name, variant]
 
     def _place(self, name: str) -> Path:
         """A name is looked up, never taken for a path."""
@@ -93,13 +88,14 @@ class PayloadJob:
             meta = self._source.meta if order.meta is None else order.meta
             if meta.format != self._source.meta.format:
                 raise LinesDiffer(order.capture)
-            lines = registered(self._source, meta.register_to, meta.nodata)
-            if lines is None:
+            registration = registered(self._source, meta.register_to, meta.nodata)
+            if registration is None:
                 raise CaptureAbsent(order.capture)  # not enough of it to measure on
+            lines, self.unregistered = registration.lines, registration.unregistered
             plan = plan_input(application, meta)
             area = (order.area,) if order.area else ()
             setup = engine_setup(application, plan, meta, dict(order.parameters), area)
-            session = shelf.session(order.application, plan.variant)
+            self.opened = shelf.opened(order.application, plan.variant)
             shifts = lines.digest() if isinstance(lines, RegisteredLines) else b""
             digest = hashlib.sha256(setup.digest() + order.capture + shifts).digest()
             self._checkpoint = Checkpoint(job_folder(work, order.job), digest, meta.columns)
@@ -107,7 +103,7 @@ class PayloadJob:
             self._source.close()
             raise
         try:
-            self._engine = Engine(setup, lines, session, _keep_nothing, host_s, self._checkpoint, flow)
+            self._engine = Engine(setup, lines, self.opened.session, _keep_nothing, host_s, self._checkpoint, flow)
         except BaseException:
             self._source.close()
             self._checkpoint.close()

@@ -9,13 +9,14 @@ value the edge repeats.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flight.pipeline.control import Unregistered
 from flight.pipeline.lines import LineSource
 from flight.pipeline.registration import BandShift, NoTexture, measure_shifts
 
@@ -125,27 +126,34 @@ class RegisteredLines:
         return lines
 
 
-def registered(source: LineSource, reference: int | None, nodata: float | None) -> LineSource | None:
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What came of moving the bands of a source onto each other."""
+
+    lines: LineSource
+    unregistered: Unregistered | None = None  # why these are the lines as they came, though a reference was given
+
+
+def registered(source: LineSource, reference: int | None, nodata: float | None) -> Registration | None:
     """The lines with their bands moved onto band `reference`, as measured on the first of them.
 
-    The lines themselves where there is no reference, and where they have no texture to measure on, which is told on
-    standard error. None while too few lines have come. Raises ShiftTooLarge.
+    The lines themselves where there is no reference, and, with the reason, where they have no texture to measure on.
+    None while too few lines have come. Raises ShiftTooLarge.
     """
     if reference is None:
-        return source
+        return Registration(source)
     line_bytes = source.columns * source.bands * np.dtype(source.dtype).itemsize
     wanted = max(LEAST_MEASURED_LINES, min(MEASURED_LINES, MEASURED_BYTES // line_bytes))
     if source.lines is None and source.available < wanted:
         return None
     first = np.empty((min(wanted, source.available), source.columns, source.bands), np.dtype(source.dtype))
     if not len(first):
-        return source
+        return Registration(source)
     source.read_into(0, first)
     try:
-        return RegisteredLines(source, measure_shifts(first, reference, nodata=nodata), nodata)
-    except NoTexture as error:
-        print(f"registration: {error}; bands are taken as they come", file=sys.stderr)
-        return source
+        return Registration(RegisteredLines(source, measure_shifts(first, reference, nodata=nodata), nodata))
+    except NoTexture:
+        return Registration(source, Unregistered.NO_TEXTURE)
 
 
 def _moved(taps: NDArray[Any], along: float, across: float, dtype: np.dtype[Any]) -> NDArray[Any]:

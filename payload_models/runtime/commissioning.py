@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from payload_models.loader import Application
+from payload_models.runtime.codes import FormRefusal, RecordRefusal
 from payload_models.runtime.errors import CommissioningInvalid
 from payload_models.runtime.policy import Provider
 
@@ -122,6 +123,19 @@ def choose(measured: tuple[Measured, ...]) -> Precision:
     return min(faster, key=lambda found: found.over_float).precision if faster else "float"
 
 
+def refused_forms(measured: tuple[Measured, ...], chosen: Precision) -> dict[Precision, FormRefusal]:
+    """Why each form that was measured and is neither float nor the chosen one is not run."""
+    return {
+        found.precision: _refusal(found.over_float) for found in measured if found.precision not in ("float", chosen)
+    }
+
+
+def _refusal(over_float: float) -> FormRefusal:
+    if over_float >= 1:
+        return FormRefusal.SLOWER_THAN_FLOAT
+    return FormRefusal.GAINS_TOO_LITTLE if over_float >= GAIN else FormRefusal.ANOTHER_IS_FASTER
+
+
 def record_path(folder: Path, application: str) -> Path:
     """Where an application's record lies."""
     return folder / f"{application}.json"
@@ -154,21 +168,23 @@ def read_record(folder: Path, application: str, key: bytes | None) -> Commission
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise CommissioningInvalid(str(path), error.strerror or str(error)) from error
+        raise CommissioningInvalid(str(path), error.strerror or str(error), RecordRefusal.FILE_UNUSABLE) from error
     if len(octets) > MAX_RECORD_BYTES:
-        raise CommissioningInvalid(str(path), f"larger than {MAX_RECORD_BYTES} bytes")
+        raise CommissioningInvalid(str(path), f"larger than {MAX_RECORD_BYTES} bytes", RecordRefusal.TOO_LARGE)
     try:
         sealed = msgspec.json.decode(octets, type=_Sealed)
         record = msgspec.json.decode(sealed.record, type=CommissioningRecord)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CommissioningInvalid(str(path), f"not a commissioning record: {error}") from error
+        reason = f"not a commissioning record: {error}"
+        raise CommissioningInvalid(str(path), reason, RecordRefusal.NOT_A_RECORD) from error
     wanted = "sha256" if key is None else "hmac-sha256"
     if sealed.kind != wanted:
-        raise CommissioningInvalid(str(path), f"sealed by {sealed.kind}, {wanted} is expected")
+        reason = f"sealed by {sealed.kind}, {wanted} is expected"
+        raise CommissioningInvalid(str(path), reason, RecordRefusal.SEALED_OTHERWISE)
     if not hmac.compare_digest(sealed.seal, _seal(bytes(sealed.record), key)):
-        raise CommissioningInvalid(str(path), "its seal does not hold")
+        raise CommissioningInvalid(str(path), "its seal does not hold", RecordRefusal.SEAL_BROKEN)
     if record.application != application:
-        raise CommissioningInvalid(str(path), f"it is about `{record.application}`")
+        raise CommissioningInvalid(str(path), f"it is about `{record.application}`", RecordRefusal.OTHER_APPLICATION)
     return record
 
 
@@ -179,11 +195,12 @@ def read_key(path: Path) -> bytes:
             mode = os.fstat(stream.fileno()).st_mode
             octets = stream.read(KEY_BYTES + 1)
     except OSError as error:
-        raise CommissioningInvalid(str(path), error.strerror or str(error)) from error
+        raise CommissioningInvalid(str(path), error.strerror or str(error), RecordRefusal.FILE_UNUSABLE) from error
     if mode & 0o077:
-        raise CommissioningInvalid(str(path), f"others may read it (mode {mode & 0o777:o}); chmod 600")
+        reason = f"others may read it (mode {mode & 0o777:o}); chmod 600"
+        raise CommissioningInvalid(str(path), reason, RecordRefusal.KEY_UNUSABLE)
     if len(octets) != KEY_BYTES:
-        raise CommissioningInvalid(str(path), f"a key has {KEY_BYTES} octets")
+        raise CommissioningInvalid(str(path), f"a key has {KEY_BYTES} octets", RecordRefusal.KEY_UNUSABLE)
     return octets
 
 
@@ -198,7 +215,7 @@ def whole_write(path: Path, octets: bytes) -> None:
             os.fsync(stream.fileno())
         draft.replace(path)
     except OSError as error:
-        raise CommissioningInvalid(str(path), error.strerror or str(error)) from error
+        raise CommissioningInvalid(str(path), error.strerror or str(error), RecordRefusal.FILE_UNUSABLE) from error
 
 
 def _seal(octets: bytes, key: bytes | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from payload_models.errors import ModelError
+from payload_models.runtime.codes import RecordRefusal
 
 
 class InferenceError(ModelError):
@@ -104,6 +105,6 @@ class CommissioningInvalid(InferenceError, ValueError):
     code = "commissioning_invalid"
     exit_status = 2
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, path: str, reason: str, refusal: RecordRefusal) -> None:
         super().__init__(f"{path}: {reason}")
-        self.path, self.reason = path, reason
+        self.path, self.reason, self.refusal = path, reason, refusal

@@ -5,33 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from pathlib import Path
 
 import onnxruntime
 
 from payload_models.loader import Application
 from payload_models.manifest import GraphForm
+from payload_models.runtime.codes import Fallback, ProviderCode
 from payload_models.runtime.commissioning import Commissioned, Prepared, prepared_path
 from payload_models.runtime.errors import GraphRejected, ProviderMissing
 from payload_models.runtime.policy import InferencePolicy
 from payload_models.runtime.prepared import MAX_PREPARED_BYTES, key_of
+from payload_models.runtime.providers import requested
 from payload_models.runtime.session import OnnxSession
-
-
-class Fallback(IntEnum):
-    """Why a session is not the one that commissioning prepared. The numbers travel in events."""
-
-    MODEL_CHANGED = 1  # the record is about other graphs: its decision is void, float is run
-    NOT_PREPARED = 2  # no prepared graph for the provider that comes first
-    FILE_MISSING = 3
-    FILE_ALTERED = 4  # its hash is not the recorded one
-    RUNTIME_CHANGED = 5
-    PROCESSOR_CHANGED = 6
-    DEVICE_CHANGED = 7  # another GPU, driver or TensorRT
-    TILE_CHANGED = 8
-    REJECTED = 9  # ONNX Runtime does not take it
-
 
 _REASONS = {
     "model_sha256": Fallback.MODEL_CHANGED,
@@ -53,6 +39,11 @@ class Opened:
     optimised: bool
     fallbacks: tuple[Fallback, ...]
 
+    @property
+    def provider(self) -> ProviderCode:
+        """The provider that comes first in what is really used."""
+        return ProviderCode[self.policy.providers[0].upper()]
+
 
 def open_session(
     application: Application,
@@ -67,8 +58,11 @@ def open_session(
     """Make the session of a variant. Raises ProviderMissing, GraphRejected, HashMismatch, ModelFileUnreadable.
 
     The form of the graph is the recorded one, whatever else does not fit, so that it never depends on chance. An engine
-    is never built here: without a fitting one, TensorRT is left out and the next provider of the policy is used.
+    is never built here: without a fitting one, TensorRT is left out and the next provider of the policy is used. But
+    every provider of the policy must be in this build, also one that would be left out.
     """
+    here = list(onnxruntime.get_available_providers()) if available is None else list(available)
+    requested(policy, here)
     entry, side = application.manifest.variant[variant], application.manifest.input.tile
     fallbacks: list[Fallback] = []
     record = None
@@ -79,7 +73,6 @@ def open_session(
         if policy.precision == "commissioned":
             application = commissioned.applied(application)
     chosen = application.form(variant)
-    here = list(onnxruntime.get_available_providers()) if available is None else list(available)
 
     def make(octets: bytes, policy: InferencePolicy, *, optimised: bool) -> OnnxSession:
         return OnnxSession(

@@ -69,8 +69,8 @@ class Camera:
         self.order: CaptureOrder | None = None
 
     def step(self, clock: SimulatedClock) -> None:
-        for order in self.peer.orders(0.0):
-            self.order = order if isinstance(order, CaptureOrder) else None
+        for heard in self.peer.orders(0.0):
+            self.order = heard if isinstance(heard, CaptureOrder) else None
         order = self.order
         seen = order is not None and clock.mission_s() >= order.start_s
         report = CameraReport(
@@ -125,7 +125,7 @@ class Payload:
 
 def replace_struct(report: PayloadReport, **fields: object) -> PayloadReport:
     values = {name: getattr(report, name) for name in report.__struct_fields__}
-    return PayloadReport(**{**values, **fields})  # type: ignore[arg-type]
+    return PayloadReport(**{**values, **fields})
 
 
 def offers(payload: Payload, rows: NDArray[np.uint8]) -> tuple[StripOffer, ...]:

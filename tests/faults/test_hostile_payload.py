@@ -40,12 +40,15 @@ from flight.link.packet import SequenceCounters
 from flight.link.tm_frame import TmFramer
 from flight.pipeline.answer_slots import HEAD_BYTES, AnswerGeometry, AnswerReader, AnswerWriter, create_answer_memory
 from flight.pipeline.answers import STEP_PIXELS, AnswerDesk
-from flight.pipeline.control import CameraReport, PayloadReport, StripOffer, encode
+from flight.pipeline.component import FELL_BACK, INFERENCE, NOT_REGISTERED, PROVIDER_MISSING
+from flight.pipeline.control import MAX_FALLBACKS, CameraReport, PayloadReport, StripOffer, Unregistered, encode
 from flight.pipeline.process_errors import AnswerClassInvalid, AnswerCorrupt, AnswerOutOfRange, AnswerStale
 from flight.product.assembler import ProductAssembler
 from flight.product.header import Content
 from flight.services.records import RecordKind
 from flight.services.telemetry import TelemetryPacket
+from payload_models.loader import application_number
+from payload_models.runtime.codes import Fallback, ProviderCode
 from tests.faults.hostile_bench import HostileBench, MemoryJournal, water
 from tests.faults.hostile_ground import BYTE_BUDGET, T0
 from tests.faults.hostile_peers import (
@@ -250,6 +253,46 @@ def test_failing_over_and_over_ends_the_job(tmp_path: Path) -> None:
         bench.run_until(lambda: bench.ended(job_id))
         assert bench.answer(job_id) == GIVEN_UP
         assert bench.check(RAW).units == 0
+        bench.serves()
+
+
+def test_fall_backs_that_are_said_again_and_again_are_told_once_a_job_and_never_of_another(tmp_path: Path) -> None:
+    """Every reason there is, in turns, on every provider, of this job and of others: as many events as reasons."""
+    reasons, providers = tuple(Fallback), tuple(ProviderCode)
+
+    def act(payload: Payload) -> None:
+        if payload.order is None:
+            return payload.say(missing=ProviderCode.ACL, unregistered=Unregistered.NO_TEXTURE)
+        turn, step = divmod(payload.steps, 3)  # not two: only every second frame hears
+        own = step != 0
+        return payload.say(
+            job=payload.order.job if own else b"o" * 32,
+            fallbacks=(reasons[turn % len(reasons)],) * MAX_FALLBACKS,
+            provider=providers[turn % len(providers)],
+            missing=providers[turn % 3] if own else ProviderCode.ACL,
+            unregistered=Unregistered.NO_TEXTURE,
+            rows_final=payload.steps,
+        )
+
+    with HostileBench(tmp_path, act) as bench:
+        job = bench.ground.job(**SHORT)
+        job_id = bench.order(job)
+        bench.run_until(lambda: bench.state(job_id) is JobState.PROCESSING)
+        for _ in range(600):
+            bench.step()
+            time.sleep(0.001)
+        bench.clock.advance_to(T0 + 401)
+        bench.run_until(lambda: bench.ended(job_id))
+        bench.run(200)
+        heard = [record for record in bench.check(RAW).events if record.component == INFERENCE.number]
+        about = (int.from_bytes(job_id[:4], "big"), application_number(job.application))
+        assert all(record.values[:2] == about for record in heard)
+        told = [(record.number, record.values[2]) for record in heard]
+        assert len(set(told)) == len(told)
+        assert {value for number, value in told if number == FELL_BACK.number} == {int(reason) for reason in reasons}
+        assert {value for number, value in told if number == PROVIDER_MISSING.number} == {1, 2, 3}
+        assert (NOT_REGISTERED.number, Unregistered.NO_TEXTURE) in told
+        assert bench.process.events.squelched == 0
         bench.serves()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import msgspec
@@ -20,13 +21,15 @@ from flight.pipeline.control import (
     ForgetOrder,
     IdleOrder,
     InferOrder,
+    Message,
+    MessageT,
     PayloadReport,
     ReleaseOrder,
     StripOffer,
     decode,
     encode,
 )
-from flight.pipeline.control_sockets import ControlPeer, ControlServer
+from flight.pipeline.control_sockets import ControlPeer, ControlServer, ReportT
 from flight.pipeline.process_errors import ControlError, EndpointRefused
 
 KINDS = (CaptureOrder, ReleaseOrder, CameraReport, InferOrder, IdleOrder, ForgetOrder, PayloadReport)
@@ -57,6 +60,7 @@ META = {
 CAMERA = {"op": "camera", "incarnation": 5, "state": "capturing", "capture": b"c" * 16, "lines": 7, "meta": META}
 OFFER = {"index": 0, "slot": 1, "generation": 2, "first_row": 0, "rows": 64, "crc32c": 0xFFFFFFFF}
 PAYLOAD = {"op": "payload", "incarnation": 5, "state": "running", "job": b"j" * 32, "strips": [OFFER]}
+PAYLOAD |= {"fallbacks": [5, 2], "provider": 1, "missing": 3, "unregistered": 1}
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 messages = st.one_of(
@@ -87,12 +91,12 @@ messages = st.one_of(
 
 
 @given(messages)
-def test_a_message_arrives_as_it_was_sent(message) -> None:
+def test_a_message_arrives_as_it_was_sent(message: Message) -> None:
     assert decode(encode(message), (type(message),)) == message
 
 
-@pytest.mark.parametrize("fields", [INFER, CAMERA, PAYLOAD], ids=lambda fields: fields["op"])
-def test_the_contract_s_maps_are_what_another_msgpack_library_writes(fields) -> None:
+@pytest.mark.parametrize("fields", [INFER, CAMERA, PAYLOAD], ids=lambda fields: str(fields["op"]))
+def test_the_contract_s_maps_are_what_another_msgpack_library_writes(fields: dict[str, Any]) -> None:
     message = decode(msgpack.packb(fields), KINDS)
     assert set(msgpack.unpackb(encode(message))) >= set(fields)
 
@@ -128,7 +132,9 @@ anything = st.recursive(
 
 @settings(max_examples=400)
 @given(base=st.sampled_from([INFER, CAMERA, PAYLOAD]), data=st.data())
-def test_a_field_of_another_kind_is_refused_or_kept_within_its_bounds(base, data) -> None:
+def test_a_field_of_another_kind_is_refused_or_kept_within_its_bounds(
+    base: dict[str, Any], data: st.DataObject
+) -> None:
     """One field replaced by anything: what is still decoded can be encoded again, and says the same."""
     name = data.draw(st.sampled_from([*sorted(base), "unknown"]))
     fields = {**base, name: data.draw(anything)}
@@ -176,10 +182,21 @@ def test_a_field_of_another_kind_is_refused_or_kept_within_its_bounds(base, data
         (PAYLOAD, {"strips": [{**OFFER, "rows": 5000}]}),
         (PAYLOAD, {"strips": [{**OFFER, "octets": b"x"}]}),
         (PAYLOAD, {"op": "unheard_of"}),
+        (PAYLOAD, {"provider": None}),  # it fell back, and uses none?
+        (PAYLOAD, {"fallbacks": [0], "provider": 1}),
+        (PAYLOAD, {"fallbacks": [200], "provider": 1}),
+        (PAYLOAD, {"fallbacks": ["RUNTIME_CHANGED"], "provider": 1}),
+        (PAYLOAD, {"fallbacks": [5] * 9, "provider": 1}),
+        (PAYLOAD, {"fallbacks": 5, "provider": 1}),
+        (PAYLOAD, {"provider": 0}),
+        (PAYLOAD, {"provider": "cpu"}),
+        (PAYLOAD, {"missing": 6}),
+        (PAYLOAD, {"unregistered": 2}),
+        (PAYLOAD, {"unregistered": True}),
     ],
     ids=str,
 )
-def test_what_the_contract_does_not_allow_is_refused(base, change) -> None:
+def test_what_the_contract_does_not_allow_is_refused(base: dict[str, Any], change: dict[str, Any]) -> None:
     with pytest.raises(ControlError):
         decode(msgpack.packb({**base, **change}), KINDS)
 
@@ -200,7 +217,9 @@ def report(incarnation: int, lines: int = 0) -> CameraReport:
     return CameraReport(incarnation=incarnation, state="idle", lines=lines)
 
 
-def exchange(server: ControlServer, peer: ControlPeer, message: CameraReport, *, until_s: float = 2.0) -> list:
+def exchange(
+    server: ControlServer[ReportT], peer: ControlPeer[MessageT], message: Message, *, until_s: float = 2.0
+) -> list[ReportT]:
     """Repeat a report, as a peer does, until the server has heard it."""
     end_s = time.monotonic() + until_s
     while time.monotonic() < end_s:
@@ -311,6 +330,6 @@ def test_only_a_short_absolute_ipc_path_is_an_endpoint(endpoint: str) -> None:
 
 
 @given(st.sampled_from([0.0, -9999.0, 1e-300, 0.1, None]))
-def test_a_description_comes_back_from_the_store_s_json_as_it_was(nodata) -> None:
+def test_a_description_comes_back_from_the_store_s_json_as_it_was(nodata: float | None) -> None:
     meta = msgspec.convert({**META, "dtype": "float32", "nodata": nodata, "scale": [0.1 + 0.2]}, CaptureMeta)
     assert msgspec.json.decode(msgspec.json.encode(meta), type=CaptureMeta) == meta

@@ -11,13 +11,14 @@ import pytest
 
 from flight.agent.keys import development_key
 from flight.doctor import Check, examine
-from flight.pipeline.inference import InferenceSetup, setup_of
+from flight.pipeline.inference import InferenceSetup, RefusedRecord, flown_setup, setup_of
 from flight.pipeline.payload_job import ModelShelf
 from flight.pipeline.process_errors import ProcessArgument
 from flight.pipeline.run import Order, RunReport, run_scene
 from hal.clock import SystemClock
 from payload_models.errors import GraphRefused
-from payload_models.loader import load_application
+from payload_models.loader import application_number, load_application
+from payload_models.runtime.codes import Fallback, ProviderCode, RecordRefusal
 from payload_models.runtime.commissioning import (
     CommissioningRecord,
     Prepared,
@@ -137,24 +138,64 @@ def test_what_was_commissioned_under_another_key_is_refused(tmp_path: Path) -> N
         setup(tmp_path / "nowhere")
 
 
-def test_the_shelf_opens_what_was_commissioned_and_tells_what_was_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_on_a_satellite_a_record_that_does_not_hold_disables_itself_alone(tmp_path: Path) -> None:
+    commission(tmp_path / "made")
+    (tmp_path / "made" / "water.json").write_bytes(b"{}")
+    told: list[CommissioningInvalid] = []
+    found = flown_setup(InferenceTable(commissioned="made"), tmp_path, told.append, lambda: PC)
+    water = RefusedRecord(application=application_number("water"), refusal=RecordRefusal.NOT_A_RECORD)
+    assert found.refused == (water,) and [error.refusal for error in told] == [RecordRefusal.NOT_A_RECORD]
+    assert found.application("cloud").form(0).precision == "u8"
+    assert InferenceSetup.from_argument(found.to_argument()) == found
+
+
+@pytest.mark.parametrize(
+    ("table", "refusal"),
+    [
+        (InferenceTable(commissioned="nowhere"), RecordRefusal.FILE_UNUSABLE),
+        (InferenceTable(commissioned="made", commissioning_key="none"), RecordRefusal.FILE_UNUSABLE),
+        (InferenceTable(commissioned="made", commissioning_key="short"), RecordRefusal.KEY_UNUSABLE),
+    ],
+    ids=["no folder", "no key", "a short key"],
+)
+def test_on_a_satellite_a_folder_or_key_that_cannot_be_used_is_a_reason_and_float_is_run(
+    tmp_path: Path, table: InferenceTable, refusal: RecordRefusal
 ) -> None:
     commission(tmp_path / "made")
+    (tmp_path / "short").write_bytes(b"short")
+    (tmp_path / "short").chmod(0o600)
+    found = flown_setup(table, tmp_path, lambda error: None, lambda: PC)
+    assert found.commissioned is None and found.refused == (RefusedRecord(application=0, refusal=refusal),)
+
+
+def test_a_record_under_another_key_is_refused_by_its_number(tmp_path: Path) -> None:
+    commission(tmp_path / "made", key=bytes(32))
+    (tmp_path / "key").write_bytes(KEY)
+    (tmp_path / "key").chmod(0o600)
+    for key, refusal in (("key", RecordRefusal.SEAL_BROKEN), ("", RecordRefusal.SEALED_OTHERWISE)):
+        table = InferenceTable(commissioned="made", commissioning_key=key)
+        found = flown_setup(table, tmp_path, lambda error: None, lambda: PC)
+        assert [entry.refusal for entry in found.refused] == [refusal]
+        assert found.application("cloud").form(0).precision == "float"
+
+
+def test_the_shelf_opens_what_was_commissioned_and_tells_what_was_not(tmp_path: Path) -> None:
+    commission(tmp_path / "made")
     shelf = ModelShelf(None, setup(tmp_path))
-    assert shelf.session("cloud", 0).input_dtype == np.uint8
+    assert shelf.opened("cloud", 0).session.input_dtype == np.uint8
     assert shelf.application("cloud").form(0).precision == "u8"
-    assert capsys.readouterr().err == ""
+    assert shelf.opened("cloud", 0).fallbacks == ()
     for path in (tmp_path / "made").glob("*.graph"):
         path.write_bytes(b"altered")
-    assert ModelShelf(None, setup(tmp_path)).session("cloud", 0).input_dtype == np.uint8
-    assert "cloud: not as commissioned: file_altered" in capsys.readouterr().err
+    altered = ModelShelf(None, setup(tmp_path)).opened("cloud", 0)
+    assert altered.session.input_dtype == np.uint8
+    assert (altered.fallbacks, altered.provider) == ((Fallback.FILE_ALTERED,), ProviderCode.CPU)
 
 
 def test_the_shelf_times_its_runs() -> None:
     moments = iter(range(0, 10_000, 100))
     shelf = ModelShelf(None, InferenceSetup(replace(DEFAULT_POLICY, tile_limit_s=0.001)), lambda: float(next(moments)))
-    session = shelf.session("cloud", 0)
+    session = shelf.opened("cloud", 0).session
     with pytest.raises(InferenceTimedOut):
         for _ in range(20):  # the watchdog looks while a run lasts some milliseconds
             session.run(np.zeros((1, 3, 256, 256), np.float32))
@@ -163,7 +204,7 @@ def test_the_shelf_times_its_runs() -> None:
 
 def test_a_provider_that_is_configured_and_missing_ends_the_run() -> None:
     with pytest.raises(ProviderMissing) as missing:
-        ModelShelf(None, InferenceSetup(replace(DEFAULT_POLICY, providers=("acl",)))).session("cloud", 0)
+        ModelShelf(None, InferenceSetup(replace(DEFAULT_POLICY, providers=("acl",)))).opened("cloud", 0)
     assert missing.value.exit_status == 2
 
 

@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnxruntime
 import pytest
@@ -28,6 +30,7 @@ from flight.pipeline.control import (
     InferOrder,
     PayloadReport,
     ReleaseOrder,
+    Unregistered,
 )
 from flight.pipeline.control_sockets import ControlServer
 from flight.pipeline.process_errors import AnswerStale
@@ -35,6 +38,7 @@ from flight.pipeline.shared_memory import read_only
 from flight.pipeline.strip_buffer import create_strip_memory
 from hal.sensor.scene import open_scene
 from payload_models.loader import applications, load_application
+from payload_models.runtime.codes import ProviderCode
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENE = ROOT / "examples" / "scenes" / "landsat7_great_salt_lake_7band.tif"
@@ -121,7 +125,7 @@ class FlightSide:
         self.payloads.send(self.infer(len(self.rows)))
         time.sleep(0.004)
 
-    def until(self, condition, seconds: float = 30.0) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
         end_s = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end_s, (self.camera_report, self.payload_report)
@@ -203,13 +207,13 @@ def open_memory() -> int:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> np.ndarray:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
     """The class map of one run in which nothing is killed."""
     return fly_undisturbed(tmp_path_factory.mktemp("u"))
 
 
 @pytest.fixture
-def short(tmp_path_factory) -> Iterator[Path]:
+def short(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder whose path is short enough for a socket, whatever the test is called."""
     folder = tmp_path_factory.mktemp("p")
     yield folder
@@ -239,7 +243,7 @@ def test_the_class_map_is_what_the_graph_says_of_the_whole_scene(undisturbed: np
 
 
 @pytest.fixture(scope="module")
-def small_tiles(tmp_path_factory) -> tuple[str, ...]:
+def small_tiles(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """`water` with overlapping tiles of 64 pixels: 441 tiles, so that a kill meets the work in the middle."""
     folder = tmp_path_factory.mktemp("a")
     shutil.copytree(applications()["water"], folder / "water")
@@ -251,7 +255,7 @@ def small_tiles(tmp_path_factory) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed_small_tiles(tmp_path_factory, small_tiles: tuple[str, ...]) -> np.ndarray:
+def undisturbed_small_tiles(tmp_path_factory: pytest.TempPathFactory, small_tiles: tuple[str, ...]) -> np.ndarray:
     """Nothing is killed, and the ring holds the whole scene; in the runs with kills it holds 36 lines of it."""
     return fly_undisturbed(tmp_path_factory.mktemp("us"), small_tiles, ring_bytes=1 << 23)
 
@@ -271,7 +275,7 @@ def test_killed_at_five_random_tiles_the_answer_is_the_same_to_the_byte(
         while len(killed_at) < 5:
             side.start_payload()
             goal = (killed_at[-1] if killed_at else 0) + draw.randint(5, 80)
-            side.until(lambda goal=goal: side.reached(goal))
+            side.until(partial(side.reached, goal))
             side.kill_payload()
             assert side.payload_report is not None
             assert side.payload_report.state == "running", "killed too late, the job was done"
@@ -349,6 +353,33 @@ def test_a_failed_job_is_a_reason_and_the_next_job_runs_in_the_same_process(shor
         side.application = "water"
         side.until(lambda: side.whole)
         assert side.payload_report.incarnation == incarnation
+    finally:
+        side.close()
+
+
+class RegisteringSide(FlightSide):
+    """Orders bands onto the second one, once the camera has described them."""
+
+    def infer(self, acked: int) -> InferOrder:
+        meta = self.camera_report.meta if self.camera_report is not None else None
+        wanted = msgspec.structs.replace(meta, register_to=1) if meta is not None else None
+        return msgspec.structs.replace(super().infer(acked), meta=wanted)
+
+
+def test_bands_that_show_nothing_in_common_are_taken_as_they_come_and_the_reason_is_reported(short: Path) -> None:
+    noise = np.random.default_rng(3).integers(20, 220, (300, 300, 3), dtype=np.uint8)
+    np.savez(short / "noise.npz", img=noise)
+    (short / "noise.toml").write_text(
+        'sensor = "generic"\nbands = ["red", "green", "blue"]\nradiometry = "dn8"\nscale = 0.00392156862745098\n'
+    )
+    side = RegisteringSide(short, scene=short / "noise.npz", application="cloud")
+    try:
+        side.start_camera()
+        side.start_payload()
+        side.until(lambda: side.whole)
+        assert side.payload_report is not None
+        assert side.payload_report.unregistered is Unregistered.NO_TEXTURE
+        assert (side.payload_report.fallbacks, side.payload_report.provider) == ((), ProviderCode.CPU)
     finally:
         side.close()
 
@@ -436,7 +467,7 @@ def test_the_payload_process_loads_no_keys_no_radio_and_no_agent() -> None:
 )
 @pytest.mark.parametrize("process", ["camera", "payload"])
 def test_a_start_argument_that_cannot_be_used_is_named_and_ends_with_status_2(
-    process: str, change, short: Path
+    process: str, change: dict[str, str], short: Path
 ) -> None:
     side = FlightSide(short)
     arguments = {"--control": f"ipc://{short}/x", "--strip-fd": str(side.strip_fd), "--store": str(short / "s")}

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flight.pipeline.registered_lines import RegisteredLines, registered
+from flight.pipeline.control import Unregistered
+from flight.pipeline.registered_lines import RegisteredLines, Registration, registered
 from flight.pipeline.registration import BandShift, NoTexture, ShiftTooLarge, measure_shifts
 from hal.sensor.scene import open_scene
 from tests.shared_data import ROOT
@@ -228,14 +229,16 @@ def test_lines_are_there_when_all_that_they_are_made_of_is() -> None:
         RegisteredLines(source, [BandShift(0, 0)], None)
 
 
-def test_lines_are_registered_on_the_first_of_them_once_enough_have_come(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_registered_on_the_first_of_them_once_enough_have_come() -> None:
     pixels, off, reference, known = shifted("landsat8_itaipu_bgr_uint16.tif")
     source = Lines(off)
-    assert registered(source, None, None) is source
+    assert registered(source, None, None) == Registration(source)
     source.lines, source.available = None, 100
     assert registered(source, reference, 0.0) is None
     source.available = 512
-    lines = registered(source, reference, 0.0)
+    registration = registered(source, reference, 0.0)
+    assert registration is not None and registration.unregistered is None
+    lines = registration.lines
     assert isinstance(lines, RegisteredLines)
     assert lines.digest() != RegisteredLines(source, [BandShift(0, 0)] * 3, 0.0).digest()
     out = np.zeros_like(pixels[:256])
@@ -245,4 +248,4 @@ def test_lines_are_registered_on_the_first_of_them_once_enough_have_come(capsys:
         wrong = np.abs(off[:256][inner][:, :, band].astype(float) - pixels[:256][inner][:, :, band]).mean()
         assert np.abs(out[inner][:, :, band].astype(float) - pixels[:256][inner][:, :, band]).mean() < 0.4 * wrong
     blank = Lines(np.zeros((300, 300, 3), np.uint16))
-    assert registered(blank, 1, None) is blank and "bands are taken as they come" in capsys.readouterr().err
+    assert registered(blank, 1, None) == Registration(blank, Unregistered.NO_TEXTURE)

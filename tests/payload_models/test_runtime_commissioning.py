@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from payload_models.loader import Application, load_application
+from payload_models.runtime.codes import Fallback, FormRefusal, ProviderCode
 from payload_models.runtime.commissioning import (
     Commissioned,
     CommissioningRecord,
@@ -24,11 +25,12 @@ from payload_models.runtime.commissioning import (
     read_key,
     read_record,
     record_path,
+    refused_forms,
     whole_write,
     write_record,
 )
 from payload_models.runtime.errors import CommissioningInvalid, GraphRejected, ProviderMissing
-from payload_models.runtime.opening import Fallback, Opened, open_session
+from payload_models.runtime.opening import Opened, open_session
 from payload_models.runtime.policy import DEFAULT_POLICY, Provider
 from payload_models.runtime.prepared import build_engine, device_identity, key_of, optimise, processor_digest
 from payload_models.runtime.session import OnnxSession
@@ -94,6 +96,13 @@ def measured(**over: float) -> tuple[Measured, ...]:
 )
 def test_the_fastest_form_is_taken_and_one_that_is_slower_than_float_never(over: dict[str, float], chosen: str) -> None:
     assert choose(measured(**over)) == chosen
+
+
+def test_every_form_that_is_not_taken_has_its_reason() -> None:
+    slower, little, other = FormRefusal.SLOWER_THAN_FLOAT, FormRefusal.GAINS_TOO_LITTLE, FormRefusal.ANOTHER_IS_FASTER
+    assert refused_forms(measured(u8=1.02, s8=0.97), "float") == {"u8": slower, "s8": little}
+    assert refused_forms(measured(u8=0.45, s8=0.9), "u8") == {"s8": other}
+    assert refused_forms(measured(), "float") == {}
 
 
 # --- what was prepared is what runs
@@ -285,12 +294,15 @@ def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
 # --- engines: no GPU is at hand, the order of providers is what can be shown
 
 
+BUILD = ["TensorrtExecutionProvider", "CPUExecutionProvider"]
+
+
 def test_tensorrt_without_an_engine_falls_to_the_next_provider_and_says_so(tmp_path: Path) -> None:
     record = commission(tmp_path)
     policy = replace(DEFAULT_POLICY, providers=("tensorrt", "cpu"))
     for known in (None, Commissioned(tmp_path, (record,))):
-        found = open_session(CLOUD, 0, policy, known)
-        assert found.policy.providers == ("cpu",)
+        found = open_session(CLOUD, 0, policy, known, available=BUILD)
+        assert (found.policy.providers, found.provider) == (("cpu",), ProviderCode.CPU)
         assert found.fallbacks == (Fallback.NOT_PREPARED,)
         assert found.optimised is (known is not None)
 
@@ -298,14 +310,23 @@ def test_tensorrt_without_an_engine_falls_to_the_next_provider_and_says_so(tmp_p
 def test_an_engine_of_another_gpu_falls_to_the_next_provider_and_says_so(tmp_path: Path) -> None:
     record = altered(commission(tmp_path, provider="tensorrt"), device="NVIDIA Orin; driver 1; TensorRT 100300")
     policy = replace(DEFAULT_POLICY, providers=("tensorrt", "cpu"))
-    found = open_session(CLOUD, 0, policy, Commissioned(tmp_path, (record,)))
+    found = open_session(CLOUD, 0, policy, Commissioned(tmp_path, (record,)), available=BUILD)
     assert found.fallbacks == (Fallback.DEVICE_CHANGED, Fallback.NOT_PREPARED)
     assert (found.policy.providers, found.form.precision) == (("cpu",), "u8")
 
 
+def test_a_build_without_tensorrt_is_an_error_although_tensorrt_would_be_left_out(tmp_path: Path) -> None:
+    policy = replace(DEFAULT_POLICY, providers=("tensorrt", "cpu"))
+    for known in (None, Commissioned(tmp_path, (commission(tmp_path),))):
+        with pytest.raises(ProviderMissing) as missing:
+            open_session(CLOUD, 0, policy, known, available=["CPUExecutionProvider"])
+        assert missing.value.provider == "tensorrt"
+
+
 def test_tensorrt_alone_without_an_engine_is_an_error_and_builds_none(tmp_path: Path) -> None:
     with pytest.raises(ProviderMissing, match="no engine fits"):
-        open_session(CLOUD, 0, replace(DEFAULT_POLICY, providers=("tensorrt",)), Commissioned(tmp_path, ()))
+        policy = replace(DEFAULT_POLICY, providers=("tensorrt",))
+        open_session(CLOUD, 0, policy, Commissioned(tmp_path, ()), available=BUILD)
 
 
 def test_an_engine_cannot_be_built_where_tensorrt_is_not() -> None:
@@ -316,7 +337,7 @@ def test_an_engine_cannot_be_built_where_tensorrt_is_not() -> None:
 def test_the_next_provider_must_be_there(tmp_path: Path) -> None:
     policy = replace(DEFAULT_POLICY, providers=("tensorrt", "cuda", "cpu"))
     with pytest.raises(ProviderMissing) as missing:
-        open_session(CLOUD, 0, policy, Commissioned(tmp_path, ()), available=["CPUExecutionProvider"])
+        open_session(CLOUD, 0, policy, Commissioned(tmp_path, ()), available=BUILD)
     assert missing.value.provider == "cuda"
 
 
