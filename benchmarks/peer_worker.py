@@ -25,9 +25,9 @@ def scene_of(options: dict[str, Any]) -> Any:
 
 
 def normalised(piece: Any) -> Any:
-    """The usual lines: convert, scale, clip, planes."""
-    piece = piece.astype(np.float32)
-    piece = np.clip(piece * np.float32(1e-4) + np.float32(-0.1), 0.0, 1.0)
+    """The usual lines: convert, scale and shift by a number for each band as model cards give them, clip, planes."""
+    scale, offset = (np.full(piece.shape[2], number, np.float32) for number in (1e-4, -0.1))
+    piece = np.clip(piece.astype(np.float32) * scale + offset, 0.0, 1.0)
     return np.ascontiguousarray(piece.transpose(2, 0, 1))
 
 

@@ -1,8 +1,8 @@
 """The gate: a look at few of a tile's pixels, and what to make of it, before the tile is read whole.
 
 `Gate` looks at every `step`-th pixel both ways; `GateRule` decides. Both are cheap against cutting the tile: a
-512-pixel tile is judged by 1024 of its 262144 pixels, which tell a fraction to 0.016. A pixel that was not looked at can
-differ from all that were: a rule trades a part of the answer for time, and is therefore set per job, never assumed.
+512-pixel tile is judged by 1024 of its 262144 pixels, which tell a fraction to 0.016. A pixel that was not looked at
+can differ from all that were: a rule trades a part of the answer for time, and is therefore set per job, never assumed.
 """
 
 from __future__ import annotations
