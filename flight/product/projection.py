@@ -104,13 +104,16 @@ def is_supported(epsg: int | None) -> bool:
 def to_lonlat(epsg: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Longitude and latitude in degrees of coordinates in a reference system.
 
-    Raises UnsupportedProjection, OutsideProjection (latitudes past the poles, far outside a zone).
+    Raises UnsupportedProjection, OutsideProjection (past the poles, far outside a zone, not finite).
     """
     if epsg == 4326:
         lon, lat = np.asarray(x, np.float64), np.asarray(y, np.float64)
     elif epsg == 3857:
         lon = np.degrees(np.asarray(x) / EQUATOR_M)
-        lat = np.degrees(np.arctan(np.sinh(np.asarray(y) / EQUATOR_M)))
+        with np.errstate(over="ignore"):  # so far north that it is the pole itself: no coordinate of this projection
+            lat = np.degrees(np.arctan(np.sinh(np.asarray(y) / EQUATOR_M)))
+        if lat.size and np.abs(lat).max() >= 90.0:
+            raise OutsideProjection(epsg, "a pole has no place in Mercator's projection")
     elif (zone := utm_zone(epsg)) is not None:
         lon, lat = _utm_to_lonlat(zone, epsg, np.asarray(x, np.float64), np.asarray(y, np.float64))
     else:
@@ -123,7 +126,7 @@ def to_lonlat(epsg: int, x: Floats, y: Floats) -> tuple[Floats, Floats]:
 def from_lonlat(epsg: int, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
     """Coordinates in a reference system of longitude and latitude in degrees. Raises as to_lonlat()."""
     lon, lat = np.asarray(lon, np.float64), np.asarray(lat, np.float64)
-    if lat.size and not np.abs(lat).max() <= 90.0:
+    if lat.size and not (np.isfinite(lon).all() and np.abs(lat).max() <= 90.0):
         raise OutsideProjection(epsg, "coordinates past a pole")
     if epsg == 4326:
         return lon, lat
@@ -137,11 +140,18 @@ def from_lonlat(epsg: int, lon: Floats, lat: Floats) -> tuple[Floats, Floats]:
 
 
 def pixel_to_xy(geo: GeoModel, col: Floats, row: Floats) -> tuple[Floats, Floats]:
-    """Coordinates in the product's own reference system. (0, 0) is the outer corner of the first pixel."""
-    if geo.transform is None:
+    """Coordinates in the product's own reference system. (0, 0) is the outer corner of the first pixel.
+
+    Raises NotGeoreferenced, OutsideProjection (coordinates that are no finite number).
+    """
+    if geo.transform is None or geo.epsg is None:
         raise NotGeoreferenced("a place on Earth")
     a, b, c, d, e, f = geo.transform
-    return a * col + b * row + c, d * col + e * row + f
+    with np.errstate(over="ignore", invalid="ignore"):  # a transform from outside may hold any numbers
+        x, y = a * col + b * row + c, d * col + e * row + f
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise OutsideProjection(geo.epsg, "coordinates past every number")
+    return x, y
 
 
 def pixel_to_lonlat(geo: GeoModel, col: Floats, row: Floats) -> tuple[Floats, Floats]:
@@ -203,6 +213,8 @@ def pixel_area_m2(geo: GeoModel, col: Floats, row: Floats) -> Floats:
         raise NotGeoreferenced("an area")
     a, b, _, d, e, _ = geo.transform
     grid = abs(a * e - b * d)
+    if not math.isfinite(grid):
+        raise OutsideProjection(geo.epsg, "an area past every number")
     if geo.epsg == 4326:
         return grid * math.radians(1.0) ** 2 * _metres_2_per_radian_2(lat)
     if geo.epsg == 3857:

@@ -73,3 +73,24 @@ def test_coordinates_without_meaning_are_refused() -> None:
         from_lonlat(3857, np.array([0.0]), np.array([90.0]))
     with pytest.raises(OutsideProjection):
         to_lonlat(4326, np.array([np.nan]), np.array([0.0]))
+    for odd in (np.nan, np.inf):
+        with pytest.raises(OutsideProjection):
+            from_lonlat(32631, np.array([odd]), np.array([0.0]))
+    with pytest.raises(OutsideProjection):
+        to_lonlat(3857, np.array([0.0]), np.array([-1e9]))  # the pole itself, in double precision
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("epsg", [4326, 3857, 32631])
+def test_a_transform_with_any_finite_numbers_is_refused_by_name_and_warns_of_nothing(epsg: int) -> None:
+    here = np.array([0.5, 1000.0])
+    for transform in (
+        (1e308, 0.0, 0.0, 0.0, 1e308, 0.0),
+        (1e308, -1e308, 0.0, 1e308, 1e308, 0.0),
+        (1e304, 0.0, 0.0, 0.0, 1e5, 0.0),
+        (1.0, 0.0, 0.0, 0.0, 1e300, 0.0),
+    ):
+        with pytest.raises(OutsideProjection):
+            pixel_area_m2(GeoModel(transform, epsg, 0.0), here, here)
+    with pytest.raises(OutsideProjection, match="an area past every number"):
+        pixel_area_m2(GeoModel((1e307, 0.0, 0.0, 0.0, 80.0, 0.0), 4326, 0.0), here[:1], here[:1])
