@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -46,7 +47,7 @@ class Options:
         value = self._get(name, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise DriverOptions(name, f"{self._driver} needs a number, got {type(value).__name__}")
-        if not math.isfinite(value) or not minimum <= value <= maximum:
+        if not (minimum <= value <= maximum and abs(value) <= sys.float_info.max):  # TOML has longer whole numbers
             raise DriverOptions(name, f"{value} is outside {minimum} ... {maximum}")
         return float(value)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -141,7 +140,7 @@ def _agree(application: str, order: OrderBody, job: Job) -> None:
     if order.geometry.type != "Polygon" or len(order.geometry.coordinates) != 1:
         raise OrderInvalid("geometry", "one Polygon without holes is needed")
     points = order.geometry.coordinates[0]
-    if any(len(point) not in (2, 3) or not all(map(math.isfinite, point)) for point in points):
+    if any(len(point) not in (2, 3) or not (abs(point[0]) <= 180 and abs(point[1]) <= 90) for point in points):
         raise OrderInvalid("geometry", "a position has a longitude and a latitude")
     if points[0] != points[-1] or ring_of(points) != job.area:
         raise OrderInvalid("geometry", "not the closed ring of the signed job, vertex by vertex")

@@ -20,6 +20,8 @@ MAX_SEED = (1 << 53) - 1  # a number that JSON keeps
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,24}\Z")]
 Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
 
 
 class SatelliteTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,7 +75,7 @@ class JobTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     name: Name
     tenant: Name
     application: str
-    area: Annotated[list[tuple[float, float]], Meta(min_length=3, max_length=64)]  # (longitude, latitude), degrees
+    area: Annotated[list[tuple[Longitude, Latitude]], Meta(min_length=3, max_length=64)]  # degrees
     at_s: Seconds = 0.0  # when it is ordered
     satellite: str = ""  # empty: the one that meets a station first
     deadline_s: Seconds | None = None  # None: the scenario's end

@@ -110,6 +110,8 @@ def test_every_way_geojson_holds_a_polygon_is_read(tmp_path: Path, content: dict
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1]]]}', "not closed"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [181, 0], [1, 1], [0, 0]]]}', "not on the globe"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [NaN, 0], [1, 1], [0, 0]]]}', "not on the globe"),
+        ('{"type": "Polygon", "coordinates": [[[0, 0], [0, -Infinity], [1, 1], [0, 0]]]}', "not on the globe"),
+        ('{"type": "Polygon", "coordinates": [[[0, 0], [1' + "0" * 400 + ", 0], [1, 1], [0, 0]]]}", "not on the globe"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], ["1", 0], [1, 1], [0, 0]]]}', "holds numbers"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [true, 0], [1, 1], [0, 0]]]}', "holds numbers"),
         ('{"type": "Polygon", "coordinates": [[[0, 0], [1], [1, 1], [0, 0]]]}', "[longitude, latitude]"),

@@ -42,6 +42,7 @@ def test_what_the_text_leaves_out_is_taken_from_the_signed_job():
         (lambda body: body.update(datetime="2026-10-01T18:30:00/2026-10-02T02:50:00"), "datetime"),
         (lambda body: body["geometry"]["coordinates"][0][1].__setitem__(0, -112.4999), "geometry"),
         (lambda body: body["geometry"]["coordinates"][0].pop(), "geometry"),
+        (lambda body: body["geometry"]["coordinates"][0][1].__setitem__(0, 1e305), "geometry"),  # finite, yet no place
         (lambda body: body["geometry"].update(type="MultiPolygon"), "geometry"),
         (lambda body: body["geometry"]["coordinates"].append(body["geometry"]["coordinates"][0]), "geometry"),
         (lambda body: body["order_parameters"].update(priority=7), "order_parameters.priority"),

@@ -228,6 +228,14 @@ def test_an_unknown_key_is_shown_with_its_line() -> None:
         parse_scenario(EXAMPLE.read_text().replace("\nloss =", "\nlosses ="), "s.toml")
 
 
+@pytest.mark.parametrize("corner", ["nan, 41.0", "-112.778, inf", "-112.778, 90.1", "1e305, 41.0"])
+def test_an_area_off_the_globe_is_shown_with_its_line(corner: str) -> None:
+    text = EXAMPLE.read_text()
+    assert "[[-112.778, 41.0]," in text
+    with pytest.raises(ConfigError, match=r"s.toml:\d+: expected `float`"):
+        parse_scenario(text.replace("[[-112.778, 41.0],", f"[[{corner}],", 1), "s.toml")
+
+
 def test_an_application_that_is_not_there_is_named() -> None:
     job = msgspec.to_builtins(load_scenario(EXAMPLE).job[0])
     with pytest.raises(ApplicationUnknown, match="volcano"):

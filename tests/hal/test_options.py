@@ -36,6 +36,7 @@ def test_what_is_given_is_read_and_what_is_not_has_its_default() -> None:
         ({"number": True}, lambda o: o.number("number"), "needs a number, got bool"),
         ({"number": math.nan}, lambda o: o.number("number"), "outside"),
         ({"number": math.inf}, lambda o: o.number("number"), "outside"),
+        ({"number": -(10**400)}, lambda o: o.number("number"), "outside"),
         ({"number": 5}, lambda o: o.number("number", maximum=4.0), "5 is outside -inf ... 4.0"),
         ({"whole": 1.0}, lambda o: o.integer("whole"), "needs a whole number, got float"),
         ({"whole": False}, lambda o: o.integer("whole"), "got bool"),
