@@ -51,10 +51,15 @@ def answer(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
         return error.exit_status
     except KeyboardInterrupt:
         return 130
-    if as_json:
-        _print(json.dumps(_plain(result.data)))
-    elif result.text:
-        _print(result.text)
+    text = json.dumps(_plain(result.data)) if as_json else result.text
+    if not text:
+        return result.status
+    try:
+        _print(text)
+    except OSError as error:  # a full disk, say: the answer is lost, and who asked is told
+        _give_up_stdout()
+        print(f"{parser.prog}: the answer cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     return result.status
 
 
@@ -67,7 +72,12 @@ def _print(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:  # `swath ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
+
+
+def _give_up_stdout() -> None:
+    """What is still buffered goes nowhere, so that the interpreter does not fail over it on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -566,6 +568,18 @@ def test_the_good_case_of_the_table_is_good(good: Path, command: list[str]) -> N
     bad = Bad("", (), tuple(command), 0, "", ())
     status, out, _ = call(bad, good, as_json=True)
     assert status == 0 and "error" not in json.loads(out)
+
+
+@pytest.mark.parametrize("extra", [[], ["--json"]])
+def test_an_answer_that_cannot_be_written_is_no_success(extra: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "flight.cli", "models", "list", *extra],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (
+        1, "swath: the answer cannot be written: No space left on device\n",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", [[], ["rnu"], ["run"], ["run", "scene.tif", "--app"], ["config", "chek", "x"]])
