@@ -44,28 +44,34 @@ def answer(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
     except SwathError as error:
         if parsed.verbose >= 2:
             raise
-        if as_json:
-            _print(json.dumps({"error": {"code": error.code, "message": str(error), **error.numbers()}}, default=str))
-        else:
+        status, said = error.exit_status, {"code": error.code, "message": str(error), **error.numbers()}
+        if not as_json:
             print(f"{parser.prog}: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        return 130
-    text = json.dumps(_plain(result.data)) if as_json else result.text
-    if not text:
-        return result.status
+            return status
+        text = json.dumps({"error": said}, default=str)
+    else:
+        status, text = result.status, json.dumps(_plain(result.data)) if as_json else result.text
     try:
-        _print(text)
+        if text:
+            _print(text)
     except OSError as error:  # a full disk, say: the answer is lost, and who asked is told
         _give_up_stdout()
         print(f"{parser.prog}: the answer cannot be written: {error.strerror}", file=sys.stderr)
         return 1
-    return result.status
+    return status
+
+
+def program(prog: str, modules: Sequence[str], description: str, arguments: Sequence[str] | None) -> int:
+    """One program from its start to its exit status; interrupted, also while it loads its modules, 130."""
+    try:
+        return answer(build_parser(prog, modules, description), arguments)
+    except KeyboardInterrupt:
+        return 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `swath`."""
-    return answer(build_parser("swath", COMMAND_MODULES, "Flight software for satellites that think."), arguments)
+    return program("swath", COMMAND_MODULES, "Flight software for satellites that think.", arguments)
 
 
 def _print(text: str) -> None:

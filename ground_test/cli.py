@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from flight.cli import answer, build_parser
+from flight.cli import program
 
 COMMAND_MODULES = (
     "ground_test.fly.commands",
@@ -18,7 +18,7 @@ COMMAND_MODULES = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `swath-ground`."""
-    return answer(build_parser("swath-ground", COMMAND_MODULES, "The ground of Swath: ask, watch, receive."), arguments)
+    return program("swath-ground", COMMAND_MODULES, "The ground of Swath: ask, watch, receive.", arguments)
 
 
 if __name__ == "__main__":

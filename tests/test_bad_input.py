@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -570,11 +571,24 @@ def test_the_good_case_of_the_table_is_good(good: Path, command: list[str]) -> N
     assert status == 0 and "error" not in json.loads(out)
 
 
-@pytest.mark.parametrize("extra", [[], ["--json"]])
-def test_an_answer_that_cannot_be_written_is_no_success(extra: list[str]) -> None:
+@pytest.mark.parametrize("cli", [flight.cli, ground_test.cli], ids=["swath", "swath-ground"])
+def test_an_interrupt_is_no_traceback_while_the_modules_are_loaded(
+    monkeypatch: pytest.MonkeyPatch, cli: ModuleType
+) -> None:
+    def interrupted(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("importlib.import_module", interrupted)
+    assert cli.main(["--help"]) == 130
+
+
+@pytest.mark.parametrize(
+    "command", [["models", "list"], ["models", "list", "--json"], ["models", "bench", "?", "--json"]]
+)
+def test_an_answer_that_cannot_be_written_is_no_success(command: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
-            [sys.executable, "-m", "flight.cli", "models", "list", *extra],
+            [sys.executable, "-m", "flight.cli", *command],
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
         )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (
