@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ CORNER = st.tuples(st.integers(-10, 70), st.integers(-10, 85)).map(lambda p: (p[
 TRIANGLES = st.lists(st.lists(CORNER, min_size=3, max_size=3, unique=True), min_size=1, max_size=5)
 
 
-def polygon(*rings: list[tuple[float, float]]) -> dict[str, Any]:
+def polygon(*rings: Sequence[tuple[float, float]]) -> dict[str, Any]:
     return {"type": "Polygon", "coordinates": [[*map(list, ring), list(ring[0])] for ring in rings]}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,18 +18,18 @@ from ground_test.gateway.orders import check_order, parse_interval, utc_text
 from tests.ground_test.ground import MISSION, NOW, STRANGER, TRUST, a_grant, a_job, body_of, posted
 
 
-def check(body, application="water", now_s=NOW, promised=0):
+def check(body: Any, application: str = "water", now_s: float = NOW, promised: int = 0) -> Any:
     return check_order(application, posted(body), TRUST, now_s, promised)
 
 
-def test_an_order_whose_signature_grant_and_text_agree_is_taken_as_signed():
+def test_an_order_whose_signature_grant_and_text_agree_is_taken_as_signed() -> None:
     job = a_job()
     order = check(body_of(job))
     assert (order.job, order.id) == (job, job.id)
     assert order.request["datetime"] == "2026-10-01T18:30:00Z/2026-10-02T02:50:00Z"
 
 
-def test_what_the_text_leaves_out_is_taken_from_the_signed_job():
+def test_what_the_text_leaves_out_is_taken_from_the_signed_job() -> None:
     body = body_of(a_job())
     said = body["order_parameters"]
     body["order_parameters"] = {name: said[name] for name in ("signed_job", "signed_grant")}
@@ -57,7 +59,9 @@ def test_what_the_text_leaves_out_is_taken_from_the_signed_job():
         (lambda body: body.pop("geometry"), "body"),
     ],
 )
-def test_an_order_that_says_something_else_than_its_signature_names_the_field(change, field):
+def test_an_order_that_says_something_else_than_its_signature_names_the_field(
+    change: Callable[[Any], object], field: str
+) -> None:
     body = body_of(a_job())
     change(body)
     with pytest.raises(OrderInvalid) as caught:
@@ -84,36 +88,38 @@ def test_an_order_that_says_something_else_than_its_signature_names_the_field(ch
         (lambda: body_of(a_job(products=(ProductKind.ALERT,))), "product_not_declared"),
     ],
 )
-def test_what_the_grant_or_the_applications_do_not_allow_is_refused_as_on_board(body, reason):
+def test_what_the_grant_or_the_applications_do_not_allow_is_refused_as_on_board(
+    body: Callable[[], Any], reason: str
+) -> None:
     with pytest.raises(OrderRefused) as caught:
         check(body(), now_s=NOW + 1)
     assert caught.value.reason == reason
 
 
-def test_an_application_that_needs_a_reference_is_refused_with_that_reason():
+def test_an_application_that_needs_a_reference_is_refused_with_that_reason() -> None:
     with pytest.raises(OrderRefused) as caught:
         check(body_of(a_job(application="change", parameters=())), "change")
     assert caught.value.reason == "needs_reference"
 
 
-def test_a_job_signed_for_other_satellites_is_refused():
+def test_a_job_signed_for_other_satellites_is_refused() -> None:
     with pytest.raises(OrderRefused) as caught:
         check_order("water", posted(body_of(a_job())), replace(TRUST, satellite_set="elsewhere"), NOW)
     assert caught.value.reason == "bad_signature"
 
 
-def test_an_order_posted_to_another_product_is_refused():
+def test_an_order_posted_to_another_product_is_refused() -> None:
     with pytest.raises(OrderInvalid, match="the signed job for water"):
         check(body_of(a_job()), "change")
 
 
-def test_the_tenants_day_is_bounded_over_all_orders():
+def test_the_tenants_day_is_bounded_over_all_orders() -> None:
     with pytest.raises(OrderRefused) as caught:
         check(body_of(a_job()), promised=200_000)
     assert caught.value.reason == "over_daily_bytes"
 
 
-def test_a_flipped_bit_of_the_signed_job_is_never_taken():
+def test_a_flipped_bit_of_the_signed_job_is_never_taken() -> None:
     body = body_of(a_job())
     signed = body["order_parameters"]["signed_job"]
     for at in range(0, len(signed), 7):
@@ -139,17 +145,17 @@ def test_a_flipped_bit_of_the_signed_job_is_never_taken():
         ).map(lambda value: json.dumps(value).encode()),
     )
 )
-def test_no_body_whatever_breaks_the_check(body):
+def test_no_body_whatever_breaks_the_check(body: Any) -> None:
     with pytest.raises(GatewayError):
         check_order("water", body, TRUST, NOW)
 
 
 @given(st.integers(0, 4_000_000_000), st.integers(0, 4_000_000_000))
-def test_times_are_read_as_they_are_written(start, end):
+def test_times_are_read_as_they_are_written(start: int, end: int) -> None:
     assert parse_interval(f"{utc_text(start)}/{utc_text(end)}") == (start, end)
 
 
-def test_the_mission_key_alone_may_not_sign_jobs():
+def test_the_mission_key_alone_may_not_sign_jobs() -> None:
     with pytest.raises(OrderRefused) as caught:
         check(body_of(a_job(), key=MISSION))
     assert caught.value.reason == "unknown_key"

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -38,12 +40,12 @@ from tests.ground_test.sim_cases import EXAMPLE, restart, scenario
 from tests.shared_data import ROOT
 
 
-def flown(**changes):
+def flown(**changes: Any) -> Any:
     simulation = Simulation(scenario(**changes))
     return simulation, simulation.run()
 
 
-def records(simulation, kind):
+def records(simulation: Any, kind: RecordKind) -> Any:
     return [r.payload for r in JournalReader(simulation.nodes[0].satellite.storage) if r.kind == kind]
 
 
@@ -62,7 +64,7 @@ def test_a_fault_changes_the_state_that_is_hashed() -> None:
     assert simulate(scenario()).state_sha256 != simulate(scenario(fault=[restart(100)])).state_sha256
 
 
-def test_the_command_answers_as_documented_and_alike_whatever_the_hash_seed(tmp_path) -> None:
+def test_the_command_answers_as_documented_and_alike_whatever_the_hash_seed(tmp_path: Path) -> None:
     path = tmp_path / "small.json.toml"
     text = EXAMPLE.read_text()
     path.write_text(text.replace("duration_s = 12_600", "duration_s = 900").replace("at_s = 1200", "at_s = 100"))

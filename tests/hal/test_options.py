@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -50,7 +51,9 @@ def test_what_is_given_is_read_and_what_is_not_has_its_default() -> None:
         ({"table": [1]}, lambda o: o.table("table"), "needs a table, got list"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_name_and_reason(values, read, reason: str) -> None:
+def test_what_does_not_fit_is_refused_with_its_name_and_reason(
+    values: dict[str, Any], read: Callable[[Options], object], reason: str
+) -> None:
     with pytest.raises(DriverOptions) as refused:
         read(options(**values))
     assert reason in str(refused.value)
