@@ -49,6 +49,7 @@ def main() -> int:
             kept = campaign.minimise(target, asked.work)
             print(f"{name}: {kept} inputs, {target.corpus.stat().st_size} octets")
             continue
+        report.adopt(target, asked.work)
         try:
             campaign.run(
                 target,

@@ -46,9 +46,21 @@ class FuzzFailed(AssertionError):
         super().__init__(f"{target}: see {folder}\n{output[-6000:]}")
 
 
+def log_of(target: Target, work: Path) -> Path:
+    """Where the finished pieces of a target are told, one a line."""
+    return work / target.name / "pieces.jsonl"
+
+
+def keep(log: Path, piece: Piece) -> None:
+    """One more finished piece."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(asdict(piece)) + "\n")
+
+
 def pieces(target: Target, work: Path) -> list[Piece]:
     """The finished pieces that are of the present sources."""
-    log = work / target.name / "pieces.jsonl"
+    log = log_of(target, work)
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     digest = target.digest()
     return [piece for piece in (Piece(**json.loads(line)) for line in lines) if piece.digest == digest]
@@ -73,15 +85,14 @@ def run(
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         running = [
             pool.submit(_one_piece, target, here, seed=seed, executions=size)
-            for seed, size in enumerate(sizes, len(done) + 1)
+            for seed, size in enumerate(sizes, max((each.seed for each in done), default=0) + 1)
         ]
         try:
             for future in as_completed(running):
                 made = future.result()
                 done.append(made)
                 total += made.executions
-                with (here / "pieces.jsonl").open("a", encoding="utf-8") as log:
-                    log.write(json.dumps(asdict(made)) + "\n")
+                keep(log_of(target, work), made)
                 say(f"{target.name}: {total:,} of {executions:,} inputs, {made.edges} edges, no finding")
         except BaseException:
             pool.shutdown(cancel_futures=True)

@@ -90,6 +90,17 @@ def _python_row(decoder: Decoder, done: list[python_decoders.PythonPiece]) -> di
     return dict(zip(PYTHON_COLUMNS, cells, strict=True))
 
 
+def adopt(target: Target, work: Path) -> None:
+    """A campaign without results under `work` goes on where the committed report stands, if it is of these sources."""
+    log, row = campaign.log_of(target, work), rows().get(target.name)
+    if log.exists() or row is None or row["sources"] != target.digest():
+        return
+    names = ("inputs", "seconds", "edges", "features", "corpus", "peak MB")
+    executions, seconds, edges, features, corpus, peak_mb = (int(row[name].replace(",", "")) for name in names)
+    seed = int(row["seeds"].split()[-1])
+    campaign.keep(log, campaign.Piece(row["sources"], seed, executions, seconds, edges, features, corpus, peak_mb))
+
+
 def write(work: Path) -> Path:
     """Bring the report up to date with the results under `work`."""
     known = rows()
