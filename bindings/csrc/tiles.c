@@ -193,6 +193,7 @@ SW_CLONES static void blank_octets(uint8_t *restrict out, const uint8_t *restric
         out[x] = valid[x] ? out[x] : nought;
 }
 
+#ifdef SW_AVX2
 /* What follows the first `count` of a row, as a mirror shows it that stands on the last of them. */
 SW_CLONES static void reflect(float *row, int64_t count, int64_t side)
 {
@@ -205,6 +206,7 @@ SW_CLONES static void reflect_octets(uint8_t *row, int64_t count, int64_t side)
     for (int64_t x = count; x < side; x++)
         row[x] = row[2 * (count - 1) - x];
 }
+#endif
 
 #define SAMPLE uint8_t
 #define SUM uint32_t /* of ROWS_AT_ONCE rows: 8 * 4096 * 255 fits */
