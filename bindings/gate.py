@@ -27,7 +27,6 @@ _SAMPLES: Final[dict[np.dtype[Any], int]] = {
     np.dtype(np.int16): lib.SW_GATE_I16,
     np.dtype(np.float32): lib.SW_GATE_F32,
 }
-_AXES: Final = {Layout.HWC: (0, 1, 2), Layout.BSQ: (1, 2, 0), Layout.BIL: (0, 2, 1)}  # rows, columns, bands
 BANDS_MAX: Final = int(lib.SW_GATE_BANDS_MAX)
 
 
@@ -138,7 +137,7 @@ class Gate:
         step: int = 16,
         brightness: float | None = None,
     ) -> None:
-        self._axes, self._dtype = _AXES[Layout(layout)], np.dtype(dtype)
+        self._axes, self._dtype = Layout(layout).axes, np.dtype(dtype)
         self._columns, self._planes, self._side, self._step = map(index, (columns, planes, side, step))
         chosen = tuple(index(band) for band in bands)
         if self._dtype not in _SAMPLES:

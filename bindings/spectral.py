@@ -27,7 +27,6 @@ _SAMPLES: Final[dict[np.dtype[Any], int]] = {
     np.dtype(np.int16): lib.SW_SPECTRA_I16,
     np.dtype(np.float32): lib.SW_SPECTRA_F32,
 }
-_AXES: Final = {Layout.HWC: (0, 1, 2), Layout.BSQ: (1, 2, 0), Layout.BIL: (0, 2, 1)}  # rows, columns, bands
 _LANES: Final = int(lib.SW_SPECTRA_LANES)
 BANDS_MAX: Final = int(lib.SW_SPECTRA_BANDS_MAX)
 
@@ -83,7 +82,7 @@ class _Spectra:
     def see(self, window: NDArray[Any], layout: Layout) -> tuple[Any, int, int]:
         """Address, rows and columns of a window, once C may see it."""
         source = view("window", window, tuple(_SAMPLES), 3, contiguous=False)
-        axes = _AXES[Layout(layout)]
+        axes = Layout(layout).axes
         rows, cols, planes = (window.shape[axis] for axis in axes)
         if max(self.bands) >= planes:
             raise GeometryRefused(f"bands {self.bands} of a window with {planes}")

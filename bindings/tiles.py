@@ -47,9 +47,10 @@ class Layout(IntEnum):
     BSQ = 1  # (bands, rows, cols), band sequential
     BIL = 2  # (rows, bands, cols), interleaved by line
 
-
-# Of a window's axes, which are rows, columns and bands.
-_AXES: Final = {Layout.HWC: (0, 1, 2), Layout.BSQ: (1, 2, 0), Layout.BIL: (0, 2, 1)}
+    @property
+    def axes(self) -> tuple[int, int, int]:
+        """Of a window's axes, which are rows, columns and bands."""
+        return ((0, 1, 2), (1, 2, 0), (0, 2, 1))[self]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class TileCutter:
             },
         )  # fmt: skip
         check(lib.sw_cutter_prove(self._setup))
-        row_axis, column_axis, band_axis = _AXES[self._layout]
+        row_axis, column_axis, band_axis = self._layout.axes
         shape = [0, 0, 0]
         shape[row_axis], shape[column_axis], shape[band_axis] = -1, columns, planes
         self._shape = tuple(shape)
@@ -262,18 +263,18 @@ class TileCutter:
     def _look_at(self, window: NDArray[Any]) -> tuple[tuple[int, ...], tuple[int, ...], Any, int, int]:
         """What shape and strides imply, once they are found good: sw_window, rows, octets from first to last."""
         view("window", window, self._dtype, 3, contiguous=False)
-        row_axis, column_axis, band_axis = _AXES[self._layout]
+        row_axis, column_axis, band_axis = self._layout.axes
         shape, strides, item = window.shape, window.strides, window.itemsize
         rows, columns, planes = shape[row_axis], shape[column_axis], shape[band_axis]
         if not rows or any(want not in (-1, have) for want, have in zip(self._shape, shape, strict=True)):
-            _, want_columns, want_planes = (self._shape[axis] for axis in _AXES[self._layout])
+            _, want_columns, want_planes = (self._shape[axis] for axis in self._layout.axes)
             raise GeometryRefused(
                 f"a window of {rows} x {columns} x {planes} where rows x {want_columns} x {want_planes} were announced"
             )
         extent = sum((length - 1) * stride for length, stride in zip(shape, strides, strict=True) if length > 1) + item
         # of an axis of one element NumPy may keep any stride at all
         row_stride, column_stride, band_stride = (
-            strides[axis] // item if shape[axis] > 1 else 1 for axis in _AXES[self._layout]
+            strides[axis] // item if shape[axis] > 1 else 1 for axis in self._layout.axes
         )
         block = ffi.new("sw_window *", (rows, columns, row_stride, column_stride, band_stride))
         self._window = shape, strides, block, rows, extent
@@ -333,7 +334,7 @@ def tile_f32(
     bands = tuple(bands)
     view("out", out, np.float32, 3, shape=(len(bands), side, side), writable=True)
     view("valid", valid, np.uint8, 2, shape=(side, side), writable=True)
-    _, columns, planes = (window.shape[axis] for axis in _AXES[Layout(layout)])
+    _, columns, planes = (window.shape[axis] for axis in Layout(layout).axes)
     cutter = _cutter(layout, columns, planes, window.dtype, bands, norm, nodata, side)
     stats = cutter.cut(
         window, first_row=first_row, scene_rows=scene_rows, row=row, col=col, out=out, valid=valid
