@@ -67,10 +67,11 @@ def read_product(
         raise ProductUnreadable(str(file), error.strerror or str(error)) from error
     if len(octets) > most:
         raise ProductTooLarge("octets of the file", file.stat().st_size, most)
+    recipient = read_recipient_key(key) if key is not None else None  # not needed for a plain one, but never unread
     if is_envelope(octets):
-        if key is None:
+        if recipient is None:
             raise RecipientKeyNeeded(str(file))
-        octets = decrypt(octets, read_recipient_key(key))
+        octets = decrypt(octets, recipient)
     trusted = None if trust is None else read_trusted_keys(trust)
     return open_container(octets, trusted, tolerate_damage=tolerate_damage)
 

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from flight.cli import answer, build_parser
+from flight.product.commands import read_product
+from flight.product.errors import KeyFileUnusable
 from flight.product.header import Content
 from tests.flight.product.cases import KEY_ID, SEAL_KEY, UTM, VECTORS, blobs, case, vectors
 
@@ -94,6 +96,14 @@ def test_export_writes_the_kinds_that_are_asked_for(tmp_path: Path, capsys: pyte
     assert [item["kind"] for item in products] == ["geojson", "geotiff", "png"]
     for item in products:
         assert Path(item["path"]).stat().st_size == item["bytes"]
+
+
+def test_a_key_that_is_none_is_said_although_the_product_is_not_encrypted(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"")
+    assert read_product(PRODUCT)
+    for key in (tmp_path / "key", tmp_path):
+        with pytest.raises(KeyFileUnusable):
+            read_product(PRODUCT, key=key)
 
 
 def test_an_encrypted_product_opens_with_the_readers_key_only(
