@@ -28,6 +28,7 @@ def register(commands: Subcommands) -> None:
     parser.add_argument("--area", type=Path, metavar="GEOJSON", help="look only inside these polygons")
     parser.add_argument("--ais", type=Path, metavar="FILE", help="AIS reports to compare ships with")
     parser.add_argument("--param", action="append", default=[], metavar="K=V", help="a parameter of the application")
+    parser.add_argument("--outlines", action="store_true", help="outlines of the findings also beside a class map")
     parser.add_argument("--inference", type=Path, metavar="FILE", help="session policy, as the table [inference]")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.set_defaults(run=run)
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace) -> CommandResult:
         ais=arguments.ais,
         parameters=tuple(_parameter(given) for given in arguments.param),
         inference=inference,
+        outlines=arguments.outlines,
     )
     try:
         key = development_key(KEYS, os.urandom)

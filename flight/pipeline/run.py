@@ -55,6 +55,7 @@ class Order:
     ais: Path | None = None
     parameters: tuple[tuple[str, float], ...] = ()
     inference: InferenceSetup = FLOAT_ON_CPU
+    outlines: bool = False  # also beside a class map, which says the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class RunReport:
     info: SceneInfo
     progress: Progress
     product: Product
-    outlines: Outlines | None  # None for an application that has no finding, or that tells no regions
+    outlines: Outlines | None  # None where there are none to trace, or a class map says the same
     total_s: float
     peak_rss_mb: float
     outputs: tuple[Output, ...]
@@ -160,7 +161,6 @@ class _Work:
         )
         plan = plan_input(application, meta)
         self._scene, self._planes = scene, application.manifest.planes
-        self._has_finding = any(entry.finding for entry in application.manifest.classes)
         self._setup = engine_setup(application, plan, meta, parameters, order.area)
         inference = order.inference
         self.opened = open_session(application, plan.variant, inference.policy, inference.commissioned, host_s=host_s)
@@ -177,11 +177,13 @@ class _Work:
             sigma_m=0.0,
             contents=tuple(kind for kind in Content if kind.name.lower() in application.manifest.products),
         )
+        contents, finds = self._header.contents, any(entry.finding for entry in application.manifest.classes)
+        self._outlined = finds and Content.REGIONS in contents and (order.outlines or Content.MASK not in contents)
 
     def body(self, clock: Clock, cores: int) -> tuple[bytes, Progress, Outlines | None]:
         """The product's body, how it came about, and what became of its outlines."""
         header = self._header
-        assembler = ProductAssembler(header, outlined=self._has_finding and Content.REGIONS in header.contents)
+        assembler = ProductAssembler(header, outlined=self._outlined)
         source, flow = SceneSource(self._scene), Flow(cores)
         with Engine(self._setup, source, self._session, assembler.add, clock.host_s, flow=flow) as engine:
             while engine.step() != Step.FINISHED:
@@ -218,10 +220,9 @@ def _write(container: bytes, product: Product, stem: Path) -> tuple[Output, ...]
     sealed = stem.with_name(stem.name + ".swp")
     with whole_file(sealed) as stream:
         stream.write(container)
-    writers: list[tuple[str, str, Callable[[Product, Path], None]]] = [
-        ("geotiff", ".tif", geotiff.export),
-        ("png", ".png", png.export),
-    ]
+    writers: list[tuple[str, str, Callable[[Product, Path], None]]] = []
+    if Content.MASK in product.header.contents:
+        writers += [("geotiff", ".tif", geotiff.export), ("png", ".png", png.export)]
     geo = product.header.geo
     if geo.transform is not None and is_supported(geo.epsg):
         writers.insert(0, ("geojson", ".geojson", geojson.export))

@@ -1,4 +1,4 @@
-"""`swath run` puts the outlines of its findings into the product, or says why it did not."""
+"""`swath run` puts the outlines of its findings into the product where they say something new or are asked for."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ran(folder: Path, *arguments: object) -> tuple[dict[str, Any], Product]:
 
 @pytest.mark.parametrize("application", ["water", "cloud"])
 def test_on_a_real_scene_the_polygons_are_the_findings_to_the_pixel(tmp_path: Path, application: str) -> None:
-    report, product = ran(tmp_path, LAKE, "--app", application)
+    report, product = ran(tmp_path, LAKE, "--app", application, "--outlines")
     np.testing.assert_array_equal(drawn(product), product.mask() == 1)
     _, polygons = product.outlines()
     assert report["outlines"] == {"polygons": len(polygons), "bytes": len(product.vectors), "left_out": None}
@@ -64,14 +64,32 @@ def test_on_a_real_scene_the_polygons_are_the_findings_to_the_pixel(tmp_path: Pa
     ids=lambda case: str(case.name),
 )
 def test_on_scenes_of_any_shape(tmp_path: Path, case: Case) -> None:
-    report, product = ran(tmp_path, case.write(tmp_path), "--app", "water", *case.arguments())
+    report, product = ran(tmp_path, case.write(tmp_path), "--app", "water", "--outlines", *case.arguments())
     np.testing.assert_array_equal(drawn(product), product.mask() == 1)
     assert report["outlines"]["left_out"] is None
 
 
+def test_a_class_map_says_the_same_so_outlines_beside_it_are_asked_for(tmp_path: Path) -> None:
+    report, product = ran(tmp_path, LAKE, "--app", "water")
+    assert report["outlines"] is None and product.vectors == b"" and product.strips
+
+
+def test_without_a_class_map_they_are_the_answer(tmp_path: Path) -> None:
+    _, whole = ran(tmp_path, LAKE, "--app", "water", "--outlines")
+    folder = tmp_path / "application"
+    shutil.copytree(MODELS / "water", folder)
+    manifest = (folder / "manifest.toml").read_text()
+    assert '"mask", ' in manifest
+    (folder / "manifest.toml").write_text(manifest.replace('"mask", ', ""))
+    report, product = ran(tmp_path, LAKE, "--app", folder)
+    assert not product.strips and product.vectors == whole.vectors
+    assert report["outlines"]["polygons"] == len(product.outlines()[1]) > 0
+    assert [output["kind"] for output in report["products"]] == ["product", "geojson"]  # no picture without a map
+
+
 def test_a_scene_without_findings_has_none(tmp_path: Path) -> None:
     np.savez(tmp_path / "dry.npz", img=np.full((30, 40, 2), 200, np.uint8), bands=np.array(["green", "nir"]))
-    report, product = ran(tmp_path, "dry.npz", "--app", "water")
+    report, product = ran(tmp_path, "dry.npz", "--app", "water", "--outlines")
     assert product.counts[1] == 0 and product.vectors == b""
     assert report["outlines"] == {"polygons": 0, "bytes": 0, "left_out": None}
 
@@ -83,9 +101,9 @@ def test_a_scene_without_findings_has_none(tmp_path: Path) -> None:
 def test_where_they_cost_too_much_the_run_says_so_and_all_else_is_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, why: LeftOut
 ) -> None:
-    _, whole = ran(tmp_path, LAKE, "--app", "water")
+    _, whole = ran(tmp_path, LAKE, "--app", "water", "--outlines")
     monkeypatch.setattr(strip_outlines, limit, 0)
-    report, product = ran(tmp_path, LAKE, "--app", "water")
+    report, product = ran(tmp_path, LAKE, "--app", "water", "--outlines")
     assert report["outlines"] == {"polygons": 0, "bytes": 0, "left_out": why.value}
     assert f"the outlines were left out of the product: {why.value}" in report["notes"]
     assert product.vectors == b"" and whole.vectors
@@ -104,6 +122,6 @@ def test_an_application_without_regions_or_without_a_finding_has_nothing_to_outl
     manifest = (folder / "manifest.toml").read_text()
     assert old in manifest
     (folder / "manifest.toml").write_text(manifest.replace(old, new))
-    report, product = ran(tmp_path, LAKE, "--app", folder)
+    report, product = ran(tmp_path, LAKE, "--app", folder, "--outlines")
     assert report["outlines"] is None and product.vectors == b""
     assert not any("outlines" in note for note in report["notes"])
