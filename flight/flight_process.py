@@ -30,6 +30,7 @@ from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
 from flight.executive.housekeeping import housekeeping
 from flight.executive.loop import Activity, FrameLoop
+from flight.executive.mode_machine import HEALTHY_GUARD, flight_machine
 from flight.executive.modes import Mode, ModeManager
 from flight.executive.schedule_table import load as load_schedule
 from flight.executive.supervisor import RunPaths
@@ -71,8 +72,10 @@ class FlightProcess:
         config, clock = parts.config, parts.clock
         self.parts = parts
         self.events = EventRing(EVENTS, clock)
-        self.modes = ModeManager(self.events)
+        table = load_schedule(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
         self.health = HealthGate(self.events)
+        guards = {HEALTHY_GUARD: lambda: self.health.healthy}
+        self.modes = ModeManager(self.events, machine=flight_machine(table.minor_us), guards=guards)
         inbox: deque[Input] = deque()
         audit = AuditLog(parts.journal.append)
         terms = {name: application_terms(application) for name, application in parts.applications.items()}
@@ -124,7 +127,6 @@ class FlightProcess:
             self.events.emit(APPLICATIONS_DISABLED, applications=len(parts.disabled))
         for tell in commissioning_tells(parts.inference):
             self.events.emit(tell.event, **dict(tell.values))
-        table = load_schedule(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
         watchdog = parts.devices.watchdog
         frames = FrameClock(
             table.minor_us,

@@ -248,7 +248,8 @@ class Satellite:
         if self._modes.mode in (Mode.BOOT, Mode.SAFE) or self._power_off_at_s is not None:
             return
         wanted = Mode.IMAGING if self._desk.capturing else Mode.DOWNLINK if self.in_contact else Mode.NOMINAL
-        self._modes.request(wanted, Cause.PLAN)
+        if self._modes.may(wanted) is None:  # a command may hold the mode: no fault of this activity
+            self._modes.request(wanted, Cause.PLAN)
 
     def send_events(self, context: FrameContext) -> None:
         """Events that wait, when there is somebody to hear them."""

@@ -18,6 +18,10 @@ MODE_REFUSED = Event(9, Severity.WARNING, "mode {before:u8} -> {after:u8} refuse
 UNHEALTHY = Event(10, Severity.CRITICAL, "activity {activity:u8} silent for {silent:u32} frames: watchdog withheld")
 HEALTHY = Event(11, Severity.INFO, "healthy again at frame {frame:u32}")
 CLOCK_GRANT = Event(12, Severity.INFO, "frame clock started: real time {realtime:u8}, memory locked {locked:u8}")
+MODE_HELD = Event(20, Severity.WARNING, "mode {before:u8} -> {after:u8} not now, cause {cause:u8}, reason {reason:u8}")
+MODE_TIMED_OUT = Event(21, Severity.WARNING, "mode {mode:u8} ended by itself after {frames:u32} frames")
+MODE_ACTION_RAISED = Event(22, Severity.ERROR, "action {action:u8} of mode {mode:u8} raised")
+MODE_GUARD_RAISED = Event(23, Severity.ERROR, "a condition for leaving mode {mode:u8} raised")
 
 EXECUTIVE = Component(
     name="executive",
@@ -35,6 +39,10 @@ EXECUTIVE = Component(
         UNHEALTHY,
         HEALTHY,
         CLOCK_GRANT,
+        MODE_HELD,
+        MODE_TIMED_OUT,
+        MODE_ACTION_RAISED,
+        MODE_GUARD_RAISED,
     ),
     telemetry=(  # the housekeeping packet
         Field("mode", "u8"),

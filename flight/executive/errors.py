@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from flight.errors import FlightError
 
 
@@ -12,13 +14,16 @@ class ExecutiveError(FlightError):
 
 
 class ModeRefused(ExecutiveError, ValueError):
-    """A transition that the table of modes does not have."""
+    """A transition that the machine of modes does not have, or not now."""
 
     code = "mode_refused"
 
-    def __init__(self, current: str, wanted: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(f"no transition from {current} to {wanted}; from {current}: {', '.join(allowed) or 'none'}")
-        self.current, self.wanted, self.allowed = current, wanted, allowed
+    def __init__(self, current: str, wanted: str, allowed: tuple[str, ...], reason: IntEnum) -> None:
+        what = "no transition" if wanted not in allowed else "no transition now"
+        super().__init__(
+            f"{what} from {current} to {wanted} ({reason.name.lower()}); from {current}: {', '.join(allowed) or 'none'}"
+        )
+        self.current, self.wanted, self.allowed, self.reason = current, wanted, allowed, reason
 
 
 class ScheduleRefused(ExecutiveError, ValueError):

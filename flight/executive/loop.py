@@ -134,7 +134,7 @@ class FrameLoop:
     def run_frame(self, slot: Slot) -> None:
         """One minor frame."""
         frame = slot.frame
-        self.modes.apply()
+        self.modes.apply(frame)
         mode = self.modes.mode
         if frame > self._last_frame + 1:
             self._account_skipped(self._last_frame + 1, frame, mode)

@@ -80,6 +80,7 @@ class SimulatedSatellite:
         self.name, self.spacecraft, self.keys, self.radio = name, number, keys, radio
         self.storage = MemoryStorage()
         self.restarts = 0
+        self._passes = 0
         self.records_replayed = 0
         self.up = False
         self._kernel, self._clock, self._pace = kernel, kernel.clock, scenario.pace
@@ -195,7 +196,8 @@ class SimulatedSatellite:
 
     def run_pass(self) -> None:
         """Every activity of the mode, in the table's order, as often as it has something to do (bounded)."""
-        self._modes.apply()
+        self._passes += 1  # one stands for a minor frame: virtual time has none
+        self._modes.apply(self._passes)
         for name, modes in self._entries:
             if name not in self._activities or self._modes.mode not in modes:
                 continue
