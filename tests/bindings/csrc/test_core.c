@@ -685,6 +685,7 @@ int main(void)
     drive_simplify();
     drive_vectors();
     drive_context();
+    drive_bus();
     test_frame_clock();
     puts("test_core: all functions of the C core hold at their edges");
     return 0;
