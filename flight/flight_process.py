@@ -162,6 +162,7 @@ class FlightProcess:
         self.gate.send_telemetry(housekeeping(self.loop, self.parts.journal, now_s))
         self.gate.send_telemetry(self.satellite.telemetry())
         self.gate.send_telemetry(TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()))
+        self.gate.send_telemetry(self.satellite.time.telemetry(now_s))
         self.gate.send_telemetry(TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()))
 
     def _keep_on(self, stop: StopFlag, parent: Parent) -> bool:

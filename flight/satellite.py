@@ -45,6 +45,7 @@ from flight.link.errors import LinkError
 from flight.link.packet import SpacePacket
 from flight.link.tc_frame import TcDeframer
 from flight.onboard import Onboard
+from flight.onboard_time import BusTime
 from flight.payload_desk import PayloadDesk
 from flight.pipeline.answers import AnswerDesk
 from flight.product.container import seal
@@ -104,6 +105,7 @@ class Satellite:
         self._power_off_at_s: float | None = None
         self._seen = (0, 0, 0)  # camera processes, payload processes, strips refused
         self.in_contact = False
+        self.time = BusTime(parts.clock, events)
         self.uplink_refused = 0
         self.inbox_dropped = 0
 
@@ -236,6 +238,7 @@ class Satellite:
             power, platform = devices.power.read(), devices.platform.state()
             self._charge, self._sunlit, self._roll_deg = power.state_of_charge, power.sunlit, platform.roll_deg
             self._desk.hear_attitude(platform)
+            self.time.hear(platform.time_s)
             self.in_contact = any(elevation_deg(s, fix) >= s.min_elevation_deg for s in self._parts.stations)
         except HalError:
             self.in_contact = False  # without a place there is no contact to speak in

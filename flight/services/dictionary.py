@@ -9,7 +9,13 @@ from flight.services.declare import Component, DeclarationInvalid, Event, Servic
 from flight.services.events import EventRecord
 
 # each offers its Components as attributes
-MODULES = ("flight.component", "flight.executive.component", "flight.agent.component", "flight.pipeline.component")
+MODULES = (
+    "flight.component",
+    "flight.executive.component",
+    "flight.agent.component",
+    "flight.pipeline.component",
+    "flight.services.time_component",
+)
 
 
 class NotDeclared(ServicesError, KeyError):

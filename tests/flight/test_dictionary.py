@@ -17,7 +17,7 @@ FLIGHT = Path(dictionary.__file__).parents[1]
 
 
 def test_every_component_module_is_listed() -> None:
-    found = {".".join(path.relative_to(FLIGHT.parent).with_suffix("").parts) for path in FLIGHT.rglob("component.py")}
+    found = {".".join(path.relative_to(FLIGHT.parent).with_suffix("").parts) for path in FLIGHT.rglob("*component.py")}
     assert found == set(dictionary.MODULES)
 
 
