@@ -124,7 +124,7 @@ class CommandSet:
             raise CommandInvalid(CommandReason.TOO_SHORT, 0, Command.HEAD.size, len(octets))
         return self.check(Command.HEAD.unpack_from(octets)[0], octets[Command.HEAD.size :])
 
-    def command(self, opcode: int, **values: int | float) -> Command:
+    def command(self, opcode: int, /, **values: int | float) -> Command:
         """A command of these values, saturated to their types. Raises CommandInvalid, ValuesMismatch."""
         definition = self.definition(opcode)
         declared = [(argument.name, argument.number) for argument in definition.arguments]

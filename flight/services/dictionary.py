@@ -15,6 +15,7 @@ MODULES = (
     "flight.agent.component",
     "flight.pipeline.component",
     "flight.services.time_component",
+    "flight.services.component",
 )
 
 
