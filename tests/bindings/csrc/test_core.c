@@ -1,5 +1,6 @@
 /* Drives every function of the C core at its edges, in buffers of exactly the size that is promised, so that the
  * sanitizers see any octet too many. tests/bindings/sanitize.sh builds and runs it. */
+#include "decl/activity_account.h"
 #include "decl/answer.h"
 #include "decl/codes.h"
 #include "decl/crc.h"
@@ -668,6 +669,50 @@ static void test_frame_clock(void)
     free(frames);
 }
 
+static void test_activity_account(void)
+{
+    enum { COUNT = 3, RECENT = 5, RUNS = 400 };
+    REQUIRE(sw_account_new(0, 1, 0) == NULL && sw_account_new(SW_ACCOUNT_MOST + 1, 1, 0) == NULL);
+    REQUIRE(sw_account_new(1, 0, 0) == NULL && sw_account_new(1, SW_ACCOUNT_MOST_RECENT + 1, 0) == NULL);
+    REQUIRE(sw_account_new(1, 1, -1) == NULL);
+    sw_account *account = sw_account_new(COUNT, RECENT, 7);
+    sw_activity *read = octets(sizeof *read);
+    REQUIRE(account != NULL);
+    for (int32_t wrong = -1; wrong <= COUNT; wrong += COUNT + 1) {
+        REQUIRE(sw_account_declare(account, wrong, 1) == SW_E_ARGUMENT);
+        REQUIRE(sw_account_begin(account, wrong) == SW_E_ARGUMENT && sw_account_end(account, wrong) == SW_E_ARGUMENT);
+        REQUIRE(sw_account_note(account, wrong, 1, 1) == SW_E_ARGUMENT);
+        REQUIRE(sw_account_read(account, wrong, read) == SW_E_ARGUMENT);
+    }
+    REQUIRE(sw_account_declare(account, 0, -1) == SW_E_ARGUMENT && sw_account_declare(account, 2, 40) == SW_OK);
+    REQUIRE(sw_account_end(account, 0) == SW_E_ORDER && sw_account_begin(account, 0) > 0);
+    REQUIRE(sw_account_end(account, 1) == SW_E_ORDER && sw_account_end(account, 0) > 0);
+    int64_t kept[RUNS], over = 0, worst = 0;
+    for (int64_t run = 0; run < RUNS; run++) {
+        kept[run] = (int64_t)(noise() % 60000) - 1000;
+        REQUIRE(sw_account_note(account, 2, kept[run], INT64_MAX / RUNS) == SW_OK);
+        over += kept[run] >= 41000;
+        worst = run >= 7 && kept[run] > worst ? kept[run] : worst;
+        int64_t recent = 0;
+        for (int64_t i = run; i >= 0 && i > run - RECENT; i--)
+            recent = kept[i] > recent ? kept[i] : recent;
+        REQUIRE(sw_account_read(account, 2, read) == SW_OK && read->recent.wall_ns == recent);
+    }
+    REQUIRE(read->runs == RUNS && read->ignored == 7 && read->over == over && read->worst.wall_ns == worst);
+    for (int64_t bin = 0, wall = 0, cpu = 0; bin < SW_ACCOUNT_BINS; bin++) {
+        wall += read->wall[bin], cpu += read->cpu[bin];
+        REQUIRE(bin + 1 < SW_ACCOUNT_BINS || (wall == RUNS && cpu == RUNS));
+    }
+    for (int32_t bin = 1; bin < SW_ACCOUNT_BINS; bin++)
+        REQUIRE(sw_account_bin(sw_account_bin_from(bin)) == bin
+                && sw_account_bin(sw_account_bin_from(bin) - 1) == bin - 1);
+    REQUIRE(sw_account_bin(INT64_MIN) == 0 && sw_account_bin(INT64_MAX) == SW_ACCOUNT_BINS - 1);
+    REQUIRE(sw_account_bin_from(-1) == 0 && sw_account_bin_from(SW_ACCOUNT_BINS) > 0);
+    sw_account_free(account);
+    sw_account_free(NULL);
+    free(read);
+}
+
 int main(void)
 {
     test_checks();
@@ -687,6 +732,7 @@ int main(void)
     drive_context();
     drive_bus();
     test_frame_clock();
+    test_activity_account();
     puts("test_core: all functions of the C core hold at their edges");
     return 0;
 }
