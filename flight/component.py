@@ -11,6 +11,9 @@ PAYLOAD_SILENT = Event(4, Severity.ERROR, "the payload process has been silent f
 STRIPS_REFUSED = Event(5, Severity.ERROR, "{strips:u32} strips of the payload process failed a check")
 APPLICATIONS_DISABLED = Event(6, Severity.ERROR, "{applications:u8} applications were left out")
 POWER_OFF_NOTICE = Event(7, Severity.CRITICAL, "the bus takes the power in {seconds:u32} s")
+TELECOMMAND_TAKEN = Event(8, Severity.INFO, "telecommand {counter:u64} of source {source:u8} is on the journal")
+TELECOMMAND_REFUSED = Event(9, Severity.WARNING, "telecommand {counter:u64} refused, reason {reason:u8}")
+STATES_NOT_RESTORED = Event(10, Severity.ERROR, "state {state:u8} of the services begins afresh, reason {reason:u8}")
 
 SATELLITE = Component(
     name="satellite",
@@ -23,6 +26,9 @@ SATELLITE = Component(
         STRIPS_REFUSED,
         APPLICATIONS_DISABLED,
         POWER_OFF_NOTICE,
+        TELECOMMAND_TAKEN,
+        TELECOMMAND_REFUSED,
+        STATES_NOT_RESTORED,
     ),
     telemetry=(
         Field("latitude", "f32", "deg"),

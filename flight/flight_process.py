@@ -25,6 +25,8 @@ from flight.agent.core import AgentCore
 from flight.agent.effects import Input
 from flight.agent.egress import EgressGate
 from flight.agent.keys import generate_recipient_key
+from flight.agent.telecommand import TelecommandDesk
+from flight.command_activity import CommandActivity
 from flight.component import APPLICATIONS_DISABLED, BOOTED
 from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
@@ -34,6 +36,7 @@ from flight.executive.mode_machine import HEALTHY_GUARD, flight_machine
 from flight.executive.modes import Mode, ModeManager
 from flight.executive.schedule_table import load as load_schedule
 from flight.executive.supervisor import RunPaths
+from flight.executive.telecommands import EXECUTIVE_COMMANDS, executive_handlers
 from flight.fallbacks import commissioning_tells
 from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
@@ -96,7 +99,17 @@ class FlightProcess:
         answers = AnswerDesk(parts.journal, parts.answers, parts.applications)
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
-        replayed = replay(read_journal(paths.journal), self.agent, self.gate, answers, downlink, audit)
+        self.commands = CommandActivity(
+            EXECUTIVE_COMMANDS,
+            executive_handlers(self.modes, self),
+            TelecommandDesk(parts.keys.mission, config.satellite.spacecraft),
+            parts.journal,
+            clock,
+            self.events,
+            table.minor_us,
+        )
+        records = read_journal(paths.journal)
+        replayed = replay(records, self.agent, self.gate, answers, downlink, audit, self.commands)
         for reason in replayed.refused:
             _log({"event": "not_restored", "message": reason})
         self.desk = PayloadDesk(
@@ -119,6 +132,7 @@ class FlightProcess:
             self.events,
             self.modes,
             inbox,
+            self.commands,
             self.send_telemetry,
         )
         satellite.resume()
@@ -156,14 +170,28 @@ class FlightProcess:
             self.parts.journal.close()
             self.parts.devices.close()
 
-    def send_telemetry(self) -> None:
-        """Housekeeping of every component, as far as the gate takes it."""
+    def numbers(self) -> dict[str, int]:
+        """How commands name the activities."""
+        return self.loop.numbers()
+
+    def enable(self, activity: str) -> None:
+        """Another try for an activity that was disabled."""
+        self.loop.enable(activity)
+
+    def send_telemetry(self, in_contact: bool) -> None:
+        """Housekeeping of every component: to the limits, and in contact to the ground as far as the gate takes it."""
         now_s = self.parts.clock.mission_s()
-        self.gate.send_telemetry(housekeeping(self.loop, self.parts.journal, now_s))
-        self.gate.send_telemetry(self.satellite.telemetry())
-        self.gate.send_telemetry(TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()))
-        self.gate.send_telemetry(self.satellite.time.telemetry(now_s))
-        self.gate.send_telemetry(TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()))
+        for packet in (
+            housekeeping(self.loop, self.parts.journal, now_s),
+            self.satellite.telemetry(),
+            TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()),
+            self.satellite.time.telemetry(now_s),
+            TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()),
+            *self.commands.telemetry(now_s),
+        ):
+            self.commands.hear_telemetry(packet)
+            if in_contact:
+                self.gate.send_telemetry(packet)
 
     def _keep_on(self, stop: StopFlag, parent: Parent) -> bool:
         for activity, error in self.loop.take_failures():

@@ -9,6 +9,7 @@ from flight.agent.audit import AuditLog
 from flight.agent.core import AgentCore
 from flight.agent.egress import EgressGate
 from flight.agent.errors import EgressRefused
+from flight.command_activity import CommandActivity
 from flight.link.downlink import Downlink
 from flight.pipeline.answers import AnswerDesk
 from flight.services.journal_format import JournalRecord
@@ -32,6 +33,7 @@ def replay(
     answers: AnswerDesk,
     downlink: Downlink,
     audit: AuditLog,
+    commands: CommandActivity,
 ) -> Replayed:
     """Hand out the records, in order. Nothing raises: what makes no sense is counted by the room that it belongs to."""
     products: list[bytes] = []
@@ -48,6 +50,9 @@ def replay(
             downlink.replay(record.payload)
         elif record.kind == RecordKind.AUDIT:
             audit.replay(record.payload)
+        elif record.kind in (RecordKind.TELECOMMAND, RecordKind.SERVICES):
+            commands.replay(record.kind, record.payload)
+    commands.begin()
     refused = []
     # the gate may refuse, and writes that down: only when the audit chain has been followed to its end
     for payload in products:

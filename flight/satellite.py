@@ -36,6 +36,7 @@ from flight.agent.egress import EgressGate
 from flight.agent.errors import EgressRefused
 from flight.agent.orbit import elevation_deg
 from flight.agent.release import product_name
+from flight.command_activity import CommandActivity
 from flight.component import CAMERA_BEGAN, PAYLOAD_BEGAN, PAYLOAD_SILENT, POWER_OFF_NOTICE, SATELLITE, STRIPS_REFUSED
 from flight.executive.frame_context import FrameContext
 from flight.executive.modes import Cause, Mode, ModeManager
@@ -81,12 +82,13 @@ class Satellite:
         events: EventRing,
         modes: ModeManager,
         inbox: deque[Input],
-        housekeeping: Callable[[], None],
+        commands: CommandActivity,
+        housekeeping: Callable[[bool], None],
     ) -> None:
-        """inbox: shared with the desk; housekeeping: sends the telemetry packets."""
+        """inbox: shared with the desk; housekeeping: makes the telemetry packets, and sends them when it is told so."""
         self._parts, self._agent, self._gate, self._desk = parts, agent, gate, desk
         self._answers, self._downlink, self._events, self._modes = answers, downlink, events, modes
-        self._inbox, self._housekeeping = inbox, housekeeping
+        self._inbox, self._commands, self._housekeeping = inbox, commands, housekeeping
         self._journal, self._clock, self._radio = parts.journal, parts.clock, parts.devices.radio
         self._deframer = TcDeframer(parts.config.satellite.spacecraft)
         self._buffer = bytearray(max(2048, self._radio.max_frame_bytes))
@@ -116,6 +118,7 @@ class Satellite:
             "radio.receive": self.receive,
             "processes.poll": self.poll_processes,
             "agent.step": self.step_agent,
+            "commands.step": self._commands.step,
             "product.strip": self.take_strip,
             "product.seal": self.seal_product,
             "link.send": self.send,
@@ -261,9 +264,8 @@ class Satellite:
                 self._gate.send_event(record)
 
     def send_telemetry(self, context: FrameContext) -> None:
-        """One packet of each component."""
-        if self.in_contact:
-            self._housekeeping()
+        """One packet of each component: looked at on board, and sent when there is somebody to hear it."""
+        self._housekeeping(self.in_contact)
 
     def telemetry(self) -> TelemetryPacket:
         """The satellite's own packet."""
@@ -304,6 +306,8 @@ class Satellite:
                 self.inbox_dropped += 1  # the ground repeats what is not answered
                 return
             self._told(Uplinked(packet.apid, packet.payload))
+        elif packet.apid == Apid.TELECOMMAND:
+            self._commands.hear(packet.payload)
         elif packet.apid == Apid.CFDP_UP:
             self._downlink.receive(packet.payload, self._clock.mission_s())
         else:

@@ -35,6 +35,7 @@ class Purpose(Enum):
     RECEIPT = b"receipt"
     COMMAND = b"command"
     RELEASE = b"release"
+    TELECOMMAND = b"telecommand"
 
 
 @dataclass(frozen=True, slots=True)

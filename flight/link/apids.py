@@ -20,5 +20,6 @@ class Apid(IntEnum):
     RECEIPT = 18
     COMMAND = 19
     CFDP_UP = 20
+    TELECOMMAND = 21  # signed opcodes for the command slot
     # fill
     IDLE = 0x7FF

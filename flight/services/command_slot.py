@@ -91,6 +91,15 @@ class CommandSlot:
                 break  # its number must be durable before a command can be executed by it: in the next slot
         self._due += self.sequences.due(frame)
         self._report()
+        return self.states()
+
+    @property
+    def busy(self) -> bool:
+        """Whether perform() has something to do: then the states of decide() must be durable first."""
+        return bool(self._taken or self._due)
+
+    def states(self) -> States:
+        """The states as they are now."""
         return States(self.sequences.pack_state(), self.limits.pack_state(), self.arming.pack_state())
 
     def perform(self, frame: int) -> None:
@@ -165,6 +174,8 @@ class CommandSlot:
             done = False
         if not done:
             self._events.emit(told.COMMAND_FAILED, opcode=command.opcode, source=source)
+        elif source != ON_BOARD:  # the steps of a sequence are counted, and its end is told
+            self._events.emit(told.COMMAND_DONE, opcode=command.opcode, source=source)
         return done
 
     def _serve(self, opcode: int, values: Mapping[str, int | float], frame: int, by: int) -> bool:

@@ -16,6 +16,7 @@ SEQUENCE_ENDED = Event(6, Severity.INFO, "sequence {number:u8} ended after step 
 COMMAND_REFUSED = Event(7, Severity.WARNING, "command {opcode:u16} of source {source:u8} refused, reason {reason:u8}")
 COMMAND_FAILED = Event(8, Severity.WARNING, "command {opcode:u16} of source {source:u8} failed")
 COMMANDS_DROPPED = Event(9, Severity.WARNING, "the command slot is full: {dropped:u32} commands dropped")
+COMMAND_DONE = Event(10, Severity.INFO, "command {opcode:u16} of source {source:u8} done")
 
 SEQUENCES = Component(
     name="sequences",
@@ -30,6 +31,7 @@ SEQUENCES = Component(
         COMMAND_REFUSED,
         COMMAND_FAILED,
         COMMANDS_DROPPED,
+        COMMAND_DONE,
     ),
     telemetry=(
         Field("loaded", "u8"),

@@ -17,3 +17,5 @@ class RecordKind(IntEnum):
     TRANSFER = 20  # flight/link/cfdp: one step in a transaction's life
     COUNTER = 21  # flight/link: a block of sequence numbers reserved before use
     AUDIT = 30  # flight/agent/egress.py: what left, or was refused
+    SERVICES = 31  # flight/command_activity.py: the states of sequences, limits and arming
+    TELECOMMAND = 32  # flight/command_activity.py: one that was believed, before it is done

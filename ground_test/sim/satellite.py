@@ -21,6 +21,8 @@ from flight.agent.egress import EgressGate
 from flight.agent.keys import KeyStore
 from flight.agent.orbit import Station as StationPlace
 from flight.agent.states import JobState
+from flight.agent.telecommand import TelecommandDesk
+from flight.command_activity import CommandActivity
 from flight.component import BOOTED
 from flight.config import AgentTable, Device, Devices, SatelliteConfig
 from flight.config import Satellite as SatelliteIdentity
@@ -28,6 +30,7 @@ from flight.executive.frame_context import FrameContext
 from flight.executive.modes import Mode, ModeManager
 from flight.executive.schedule import modes_of
 from flight.executive.schedule_table import load as load_schedule
+from flight.executive.telecommands import EXECUTIVE_COMMANDS, executive_handlers
 from flight.flight_process import GROUND_ENTITY, NOMINAL_TABLE, entity_of
 from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
@@ -111,8 +114,11 @@ class SimulatedSatellite:
             ),
             station=tuple(scenario.station),
         )
-        table = sorted(load_schedule(NOMINAL_TABLE).entries, key=lambda entry: entry.slot)
-        self._entries = [(entry.activity, modes_of(entry)) for entry in table]
+        table = load_schedule(NOMINAL_TABLE)
+        self._minor_us = table.minor_us
+        self._numbers = {entry.activity: number for number, entry in enumerate(table.entries)}
+        entries = sorted(table.entries, key=lambda entry: entry.slot)
+        self._entries = [(entry.activity, modes_of(entry)) for entry in entries]
         self._context = FrameContext(kernel.clock)
         self._telemetry_s = float("-inf")
         self.raised: dict[str, int] = {}  # errors out of activities, by code
@@ -155,7 +161,17 @@ class SimulatedSatellite:
         answers = AnswerDesk(journal, self._answer, self._applications)
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, journal)
-        replayed = replay(JournalReader(self.storage), self.agent, self.gate, answers, downlink, audit)
+        commands = CommandActivity(
+            EXECUTIVE_COMMANDS,
+            executive_handlers(self._modes, self),
+            TelecommandDesk(self.keys.mission, self.spacecraft),
+            journal,
+            clock,
+            self._events,
+            self._minor_us,
+        )
+        self._commands = commands
+        replayed = replay(JournalReader(self.storage), self.agent, self.gate, answers, downlink, audit, commands)
         self.records_replayed += replayed.records
         if replayed.refused:
             self.raised["egress_refused"] = self.raised.get("egress_refused", 0) + len(replayed.refused)
@@ -178,6 +194,7 @@ class SimulatedSatellite:
             self._events,
             self._modes,
             inbox,
+            commands,
             self._send_telemetry,
         )
         self._activities = self.flight.activities()
@@ -186,6 +203,13 @@ class SimulatedSatellite:
         self._events.emit(BOOTED, restarts=self.restarts, records=self.records_replayed)
         self._modes.request(Mode.NOMINAL)
         self.up = True
+
+    def numbers(self) -> dict[str, int]:
+        """How commands name the activities."""
+        return self._numbers
+
+    def enable(self, activity: str) -> None:
+        """Nothing disables an activity in virtual time."""
 
     def die(self, torn: bytes) -> None:
         """The flight process ends at once; `torn` is left behind the journal's end."""
@@ -198,6 +222,8 @@ class SimulatedSatellite:
         """Every activity of the mode, in the table's order, as often as it has something to do (bounded)."""
         self._passes += 1  # one stands for a minor frame: virtual time has none
         self._modes.apply(self._passes)
+        end_ns = int(self._clock.host_s() * 1e9) + self._minor_us * 1000
+        self._context.begin(self._passes, self._modes.mode, end_ns)
         for name, modes in self._entries:
             if name not in self._activities or self._modes.mode not in modes:
                 continue
@@ -244,8 +270,14 @@ class SimulatedSatellite:
                 return
             self._activities["journal.poll"](self._context)
 
-    def _send_telemetry(self) -> None:
+    def _send_telemetry(self, in_contact: bool) -> None:
         now_s = self._clock.mission_s()
-        self.gate.send_telemetry(self.flight.telemetry())
-        self.gate.send_telemetry(TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()))
-        self.gate.send_telemetry(TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()))
+        for packet in (
+            self.flight.telemetry(),
+            TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()),
+            TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()),
+            *self._commands.telemetry(now_s),
+        ):
+            self._commands.hear_telemetry(packet)
+            if in_contact:
+                self.gate.send_telemetry(packet)

@@ -116,6 +116,7 @@ class Flown:
         folder.mkdir(parents=True, exist_ok=True)
         draw = seeded(seed)
         mission, ground, tenant = (generate_signing_key(draw) for _ in range(3))
+        self.mission = mission
         self.ground_key, self.tenant = ground, tenant
         self.reader = generate_recipient_key(draw)
         self.keys: KeyStore = create_keystore(

@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from flight.agent import cose
 from flight.agent.command import Command, CommandKind
 from flight.agent.reasons import Reason
 from flight.agent.states import JobState
+from flight.agent.telecommand import Telecommand
+from flight.executive.modes import Mode
 from flight.link.apids import Apid
 from flight.link.errors import LinkError
 from flight.link.packet import SpacePacket
@@ -29,6 +32,7 @@ from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.control import ForgetOrder, IdleOrder, InferOrder, PayloadOrder, PayloadReport
 from flight.pipeline.control_sockets import ControlPeer
 from flight.services import dictionary
+from flight.services.events import EventRecord
 from flight.services.telemetry import TelemetryPacket
 from hal.sensor.scene import open_scene
 from tests.faults.flown import SCENE, SPACECRAFT, T0, Flown
@@ -44,7 +48,7 @@ AT_WORK = (JobState.CAPTURING, JobState.PROCESSING)
 class Watched(Flown):
     """Keeps every frame and every telemetry packet too."""
 
-    def __init__(self, folder: Path, **options: float) -> None:
+    def __init__(self, folder: Path, **options: Any) -> None:
         self.frames: list[bytes] = []
         self.housekeeping: list[TelemetryPacket] = []
         self._second = TmDeframer(SPACECRAFT, 1024)
@@ -368,7 +372,8 @@ def lively(frames: list[bytes], pixels: np.ndarray) -> int:
 
 def _distinct(runs: np.ndarray) -> np.ndarray:
     lanes = np.sort(runs.view(np.uint8).reshape(-1, 8), axis=1)
-    return 1 + (np.diff(lanes, axis=1) != 0).sum(axis=1)
+    distinct: np.ndarray = 1 + (np.diff(lanes, axis=1) != 0).sum(axis=1)
+    return distinct
 
 
 def test_the_search_in_a_scene_finds_its_pixels() -> None:
@@ -376,3 +381,18 @@ def test_the_search_in_a_scene_finds_its_pixels() -> None:
         pixels = np.ascontiguousarray(scene.read_rows(100, 50))
     assert lively([bytes(100) + pixels[20].tobytes()[:400]], pixels) > 0
     assert lively([bytes(1000), np.random.default_rng(1).bytes(20_000)], pixels) == 0
+
+
+def test_a_telecommand_holds_safe_mode_in_flight_and_is_taken_once(flown: Watched) -> None:
+    command = Telecommand(1, 7, bytes.fromhex("010201000003e8"), T0 + 10**7)  # mode_hold SAFE for 1000 frames
+    message = command.sign(flown.mission.private, flown.mission.key_id, SPACECRAFT)
+
+    def said() -> list[str]:
+        return [dictionary.describe(EventRecord.unpack(octets)) for octets in flown.events]
+
+    flown._send(Apid.TELECOMMAND, message)
+    flown.run_until(lambda: flown.numbers("executive").get("mode") == Mode.SAFE, LIMIT_S)
+    flown._send(Apid.TELECOMMAND, message)
+    flown.run_until(lambda: "satellite: telecommand 1 refused, reason 4" in said(), LIMIT_S)
+    assert said().count("satellite: telecommand 1 of source 7 is on the journal") == 1
+    assert said().count("sequences: command 258 of source 7 done") == 1

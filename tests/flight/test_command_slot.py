@@ -151,7 +151,7 @@ def test_a_dangerous_command_is_done_only_by_the_two_steps() -> None:
     bench.send(execute_octets(deploy, 7))
     bench.frame(4)
     assert len(bench.done) == 1
-    assert bench.told() == [told.COMMAND_ARMED, told.COMMAND_EXECUTED, told.ARMING_REFUSED]
+    assert bench.told() == [told.COMMAND_ARMED, told.COMMAND_EXECUTED, told.COMMAND_DONE, told.ARMING_REFUSED]
 
 
 def test_another_command_disarms_and_expiry_is_told() -> None:
@@ -162,7 +162,7 @@ def test_another_command_disarms_and_expiry_is_told() -> None:
     bench.send(bench.command(NOTE, value=1))
     bench.send(execute_octets(deploy, 7))
     bench.frame(2)
-    assert bench.told() == [told.COMMAND_ARMED, told.DISARMED, told.ARMING_REFUSED]
+    assert bench.told() == [told.COMMAND_ARMED, told.DISARMED, told.COMMAND_DONE, told.ARMING_REFUSED]
     bench.send(arm_octets(bench, deploy, 8))
     bench.frame(3)
     bench.frame(14)
