@@ -83,9 +83,18 @@ class ActivityAccount:
         now_ns = lib.sw_account_end(self._account, activity)
         return int(now_ns) if now_ns >= 0 else self._known(now_ns, activity)
 
+    def leave(self, activity: int) -> None:
+        """It has ended and is not accounted for here. Raises as end() does."""
+        self._known(lib.sw_account_leave(self._account, activity), activity)
+
     def note(self, activity: int, wall_ns: int, cpu_ns: int) -> None:
         """A run whose times are known otherwise; negative ones count as 0. Raises IndexError."""
         self._known(lib.sw_account_note(self._account, activity, wall_ns, cpu_ns), activity)
+
+    def last_cpu_us(self, activity: int) -> int:
+        """The last run, in whole microseconds of the processor. Raises IndexError."""
+        self._read(activity)
+        return int(self._reading.last.cpu_ns) // 1000
 
     def worst_us(self, activity: int) -> int:
         """The longest run ever, in whole microseconds of the wall. Raises IndexError."""

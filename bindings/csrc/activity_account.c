@@ -137,14 +137,22 @@ int64_t sw_account_begin(sw_account *account, int32_t activity)
     return account->began.wall_ns;
 }
 
-int64_t sw_account_end(sw_account *account, int32_t activity)
+int sw_account_leave(sw_account *account, int32_t activity)
 {
-    const int64_t cpu = read_clock(CLOCK_THREAD_CPUTIME_ID), wall = read_clock(CLOCK_MONOTONIC);
     if (!is_known(account, activity))
         return SW_E_ARGUMENT;
     if (account->running != activity)
         return SW_E_ORDER;
     account->running = NONE;
+    return SW_OK;
+}
+
+int64_t sw_account_end(sw_account *account, int32_t activity)
+{
+    const int64_t cpu = read_clock(CLOCK_THREAD_CPUTIME_ID), wall = read_clock(CLOCK_MONOTONIC);
+    const int left = sw_account_leave(account, activity);
+    if (left != SW_OK)
+        return left;
     sw_account_note(account, activity, wall - account->began.wall_ns, cpu - account->began.cpu_ns);
     return wall;
 }

@@ -22,6 +22,9 @@ MODE_HELD = Event(20, Severity.WARNING, "mode {before:u8} -> {after:u8} not now,
 MODE_TIMED_OUT = Event(21, Severity.WARNING, "mode {mode:u8} ended by itself after {frames:u32} frames")
 MODE_ACTION_RAISED = Event(22, Severity.ERROR, "action {action:u8} of mode {mode:u8} raised")
 MODE_GUARD_RAISED = Event(23, Severity.ERROR, "a condition for leaving mode {mode:u8} raised")
+COMPETING_THREADS = Event(
+    30, Severity.WARNING, "{threads:u8} other threads of the interpreter are alive: each may hold up a frame"
+)
 
 EXECUTIVE = Component(
     name="executive",
@@ -43,6 +46,7 @@ EXECUTIVE = Component(
         MODE_TIMED_OUT,
         MODE_ACTION_RAISED,
         MODE_GUARD_RAISED,
+        COMPETING_THREADS,
     ),
     telemetry=(  # the housekeeping packet
         Field("mode", "u8"),

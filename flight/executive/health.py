@@ -27,6 +27,7 @@ class HealthGate:
     def __init__(self, events: EventRing) -> None:
         self._events = events
         self._watched: dict[str, _Watched] = {}
+        self._every: tuple[_Watched, ...] = ()
         self.healthy = True
 
     def watch(self, name: str, limit_frames: int, *, number: int = 0xFF, from_frame: int = 0) -> None:
@@ -34,6 +35,12 @@ class HealthGate:
         if limit_frames < 1:
             raise ValueError(f"{name}: a limit of {limit_frames} frames")
         self._watched[name] = _Watched(name, number, limit_frames, from_frame)
+        self._every = tuple(self._watched.values())
+
+    def unwatch(self, name: str) -> None:
+        """`name` need not check in any more. Harmless for one that is not watched."""
+        self._watched.pop(name, None)
+        self._every = tuple(self._watched.values())
 
     def check_in(self, name: str, frame: int) -> None:
         """`name` lives in `frame`, or is excused: it has no business in the present mode."""
@@ -45,8 +52,10 @@ class HealthGate:
 
     def judge(self, frame: int) -> bool:
         """Whether all were heard in time; changes are events."""
-        healthy = True
-        for watched in self._watched.values():
+        healthy, every, position = True, self._every, 0
+        while position < len(every):  # an iterator would be an object of its own in every frame
+            watched = every[position]
+            position += 1
             silent_for = frame - watched.last_frame
             silent = silent_for > watched.limit_frames
             if silent and not watched.silent:

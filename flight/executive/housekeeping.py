@@ -24,7 +24,7 @@ def housekeeping(loop: FrameLoop, journal: JournalQueue, now_s: float) -> Teleme
     """The executive's telemetry at mission time `now_s`."""
     frames = loop.frames.counters()
     activities = loop.counters()
-    busiest = max(activities, key=lambda name: activities[name].worst_us)
+    busiest, busiest_us = loop.busiest()
     every = activities.values()
     return TelemetryPacket.of(
         EXECUTIVE,
@@ -47,8 +47,8 @@ def housekeeping(loop: FrameLoop, journal: JournalQueue, now_s: float) -> Teleme
         activities_late=sum(counters.late for counters in every),
         activities_raised=sum(counters.raised for counters in every),
         activities_disabled=len(loop.disabled()),
-        busiest_activity=loop.numbers()[busiest],
-        busiest_us=activities[busiest].worst_us,
+        busiest_activity=busiest,
+        busiest_us=busiest_us,
         events_queued=len(loop.events),
         events_dropped=loop.events.dropped,
         events_squelched=loop.events.squelched,

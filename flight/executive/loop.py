@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
+from bindings.activity_account import ActivityTimes
+from flight.executive.activity_meter import meter_for
+from flight.executive.activity_task import NEVER, Activity, ActivityCounters, Task, make_tasks
 from flight.executive.component import (
     CLOCK_GRANT,
+    COMPETING_THREADS,
     DEADLINE_MISSED,
     DISABLED,
     FRAME_LATE,
@@ -22,49 +26,14 @@ from flight.executive.frame_source import FrameSource, Slot
 from flight.executive.garbage import frozen_garbage
 from flight.executive.health import HealthGate
 from flight.executive.modes import Cause, Mode, ModeManager
-from flight.executive.schedule import Criticality, Entry, Overrun, ScheduleTable, analyse, modes_of
+from flight.executive.schedule import Overrun, ScheduleTable, analyse
 from flight.services.events import EventRing
 from hal.clock import Clock
 
-Activity = Callable[[FrameContext], None]
+__all__ = ["Activity", "ActivityCounters", "FrameLoop"]
+
 RAISES_TO_DISABLE = 3  # in a row
 MIN_SILENCE_FRAMES = 20  # a critical activity may be silent this long, or three periods if that is longer
-_NEVER = -1
-
-
-@dataclass(slots=True)
-class ActivityCounters:
-    """The account of one activity: due == run + skipped + shed + disabled + waiting (0 or 1), in its modes."""
-
-    due: int = 0
-    run: int = 0
-    skipped: int = 0  # dropped: no room, deadline past, replaced by the next instance, or its frame was skipped
-    shed: int = 0  # dropped for a more critical one
-    disabled: int = 0  # due while disabled
-    deferred: int = 0  # times put off to a later frame; not an end, so not part of the sum
-    waiting: int = 0
-    raised: int = 0
-    overran: int = 0  # took longer than declared
-    late: int = 0  # ended after its deadline
-    last_us: int = 0
-    worst_us: int = 0
-    total_us: int = 0
-
-
-@dataclass(slots=True)
-class _Task:
-    """One entry with what the loop knows about it."""
-
-    number: int  # order in the table; how events name it
-    entry: Entry
-    activity: Activity
-    modes: frozenset[Mode]
-    cost_ns: int  # declared time and dispatch
-    deadline_ns: int
-    counters: ActivityCounters = field(default_factory=ActivityCounters)
-    pending: int = _NEVER  # the frame whose instance waits to be started
-    raises_in_a_row: int = 0
-    disabled: bool = False
 
 
 class FrameLoop:
@@ -80,7 +49,10 @@ class FrameLoop:
         modes: ModeManager,
         health: HealthGate,
     ) -> None:
-        """`clock.host_s` measures. Raises ScheduleRefused for a table that does not fit, ActivityUnknown."""
+        """`clock` also says who measures: C in real time, itself in virtual time.
+
+        Raises ScheduleRefused for a table that does not fit, ActivityUnknown.
+        """
         for entry in table.entries:
             if entry.activity not in activities:
                 known = tuple(sorted(activities))
@@ -93,32 +65,26 @@ class FrameLoop:
         self.modes = modes
         self.health = health
         self.events = events
-        self._clock = clock
+        self._meter = meter_for(clock, len(activities))
         self._context = FrameContext(clock)
         self._minor_ns = table.minor_us * 1000
         self._last_frame = -1
         self._failures: deque[tuple[str, Exception]] = deque(maxlen=16)
-        self._tasks = sorted(
-            (
-                _Task(
-                    number,
-                    entry,
-                    activities[entry.activity],
-                    modes_of(entry),
-                    (entry.wcet_us + table.dispatch_us) * 1000,
-                    entry.deadline_us * 1000,
-                )
-                for number, entry in enumerate(table.entries)
-            ),
-            key=lambda task: (task.entry.slot, task.number),
-        )
+        self._numbers = {entry.activity: number for number, entry in enumerate(table.entries)}
+        self._tasks = make_tasks(table, activities, self._numbers)
         for task in self._tasks:
-            if task.entry.criticality is Criticality.CRITICAL:
+            self._meter.declare(task.number, task.entry.wcet_us)
+            if task.critical:
                 limit = max(3 * task.entry.period, MIN_SILENCE_FRAMES)
                 health.watch(task.entry.activity, limit, number=task.number)
 
     def run(self, keep_on: Callable[[], bool], *, timeout_us: int = 100_000) -> None:
-        """Start the frames and run them until `keep_on` says no. Collection of cycles is off meanwhile."""
+        """Start the frames and run them until `keep_on` says no. Collection of cycles is off meanwhile.
+
+        Another thread of this interpreter would hold its lock when a frame begins: if there is one, that is told.
+        """
+        if others := len(sys._current_frames()) - 1:  # also those that `threading` does not know
+            self.events.emit(COMPETING_THREADS, threads=others)
         with frozen_garbage():
             grant = self.frames.start()
             realtime, locked = getattr(grant, "realtime", False), getattr(grant, "memory_locked", False)
@@ -141,24 +107,22 @@ class FrameLoop:
         self._last_frame = frame
         end_ns = slot.release_ns + self._minor_ns
         self._context.begin(frame, mode, end_ns)
-        for position, task in enumerate(self._tasks):
-            entry = task.entry
-            if mode not in task.modes:
-                if task.pending != _NEVER:
-                    task.pending = _NEVER
-                    task.counters.skipped += 1
-                    task.counters.waiting = 0
-                if entry.criticality is Criticality.CRITICAL:
-                    self.health.check_in(entry.activity, frame)
-                continue
-            if frame >= entry.phase and (frame - entry.phase) % entry.period == 0:
-                task.counters.due += 1
-                if task.pending != _NEVER:
-                    task.counters.skipped += 1
-                task.pending = frame
-            if task.pending != _NEVER:
-                self._start_or_not(position, task, frame, slot.release_ns, end_ns)
-            task.counters.waiting = int(task.pending != _NEVER)
+        tasks, position = self._tasks, 0
+        while position < len(tasks):  # an iterator would be an object of its own in every frame
+            task = tasks[position]
+            if mode in task.modes:
+                if task.is_due(frame):
+                    task.counters.due += 1
+                    task.drop_pending()
+                    task.pending = frame
+                if task.pending != NEVER:
+                    self._start_or_not(position, task, frame, slot.release_ns, end_ns)
+                task.counters.waiting = int(task.pending != NEVER)
+            else:
+                task.drop_pending()
+                if task.critical:
+                    self.health.check_in(task.entry.activity, frame)
+            position += 1
         self.frames.check_in(self.health.judge(frame))
         if not self.frames.done(frame):
             self.events.emit(FRAME_LATE, frame=frame)
@@ -167,9 +131,18 @@ class FrameLoop:
         """The account of each activity."""
         return {task.entry.activity: task.counters for task in self._tasks}
 
+    def times(self) -> dict[str, ActivityTimes]:
+        """How long each activity took."""
+        return {task.entry.activity: self._meter.times(task.number) for task in self._tasks}
+
+    def busiest(self) -> tuple[int, int]:
+        """The number of the activity with the longest run, and that run in microseconds."""
+        worst_us, number = max((self._meter.worst_us(task.number), -task.number) for task in self._tasks)
+        return -number, worst_us
+
     def numbers(self) -> dict[str, int]:
         """How events name the activities."""
-        return {task.entry.activity: task.number for task in self._tasks}
+        return dict(self._numbers)
 
     def disabled(self) -> tuple[str, ...]:
         """Activities that were disabled because they kept raising."""
@@ -187,33 +160,33 @@ class FrameLoop:
         self._failures.clear()
         return taken
 
-    def _start_or_not(self, position: int, task: _Task, frame: int, release_ns: int, end_ns: int) -> None:
+    def _start_or_not(self, position: int, task: Task, frame: int, release_ns: int, end_ns: int) -> None:
         if task.disabled:
-            task.pending = _NEVER
+            task.pending = NEVER
             task.counters.disabled += 1
             return
-        now_ns = int(self._clock.host_s() * 1e9)
+        now_ns = self._meter.now_ns()
         deadline_ns = release_ns - (frame - task.pending) * self._minor_ns + task.deadline_ns
         if now_ns + task.cost_ns > end_ns:
             self._no_room(task, frame, end_ns - now_ns, end_ns, deadline_ns)
-        elif task.pending < frame and now_ns + task.entry.wcet_us * 1000 > deadline_ns:
-            task.pending = _NEVER
+        elif task.pending < frame and now_ns + task.wcet_ns > deadline_ns:
+            task.pending = NEVER
             task.counters.skipped += 1
-        elif task.entry.overrun is Overrun.SHED and now_ns + task.cost_ns + self._owed(position, frame) > end_ns:
-            task.pending = _NEVER
+        elif task.sheds and now_ns + task.cost_ns + self._owed(position, frame) > end_ns:
+            task.pending = NEVER
             task.counters.shed += 1
             self._emit_not_started(task, end_ns - now_ns)
         else:
-            task.pending = _NEVER
-            self._start(task, frame, now_ns, deadline_ns)
+            task.pending = NEVER
+            self._start(task, frame, deadline_ns)
 
-    def _no_room(self, task: _Task, frame: int, left_ns: int, end_ns: int, deadline_ns: int) -> None:
+    def _no_room(self, task: Task, frame: int, left_ns: int, end_ns: int, deadline_ns: int) -> None:
         """The policy decides. An instance that could not end by its deadline in the next frame is dropped now."""
-        if task.entry.overrun is Overrun.NEXT and end_ns + task.entry.wcet_us * 1000 <= deadline_ns:
+        if task.entry.overrun is Overrun.NEXT and end_ns + task.wcet_ns <= deadline_ns:
             task.counters.deferred += 1
         else:
-            task.pending = _NEVER
-            if task.entry.overrun is Overrun.SHED:
+            task.pending = NEVER
+            if task.sheds:
                 task.counters.shed += 1
             else:
                 task.counters.skipped += 1
@@ -221,23 +194,20 @@ class FrameLoop:
                 self._request_safe(Cause.OVERRUN)
         self._emit_not_started(task, left_ns)
 
-    def _start(self, task: _Task, frame: int, start_ns: int, deadline_ns: int) -> None:
+    def _start(self, task: Task, frame: int, deadline_ns: int) -> None:
         counters = task.counters
         counters.run += 1
+        start_ns = self._meter.begin(task.number)
         try:
             task.activity(self._context)
         except Exception as error:  # whatever it is: the activity is at fault, the cycle goes on
             self._account_raised(task, error)
         else:
             task.raises_in_a_row = 0
-            if task.entry.criticality is Criticality.CRITICAL:
+            if task.critical:
                 self.health.check_in(task.entry.activity, frame)
-        end_ns = int(self._clock.host_s() * 1e9)
+        end_ns = self._meter.end(task.number)
         took_us = (end_ns - start_ns) // 1000
-        counters.last_us = took_us
-        counters.total_us += took_us
-        if took_us > counters.worst_us:
-            counters.worst_us = took_us
         if took_us > task.entry.wcet_us:
             counters.overran += 1
             self.events.emit(OVERRAN, activity=task.number, took_us=took_us, over_us=took_us - task.entry.wcet_us)
@@ -247,14 +217,14 @@ class FrameLoop:
             counters.late += 1
             self.events.emit(DEADLINE_MISSED, activity=task.number, over_us=(end_ns - deadline_ns) // 1000)
 
-    def _account_raised(self, task: _Task, error: Exception) -> None:
+    def _account_raised(self, task: Task, error: Exception) -> None:
         task.counters.raised += 1
         task.raises_in_a_row += 1
         self._failures.append((task.entry.activity, error))
         self.events.emit(RAISED, activity=task.number, in_a_row=task.raises_in_a_row)
         if task.raises_in_a_row < RAISES_TO_DISABLE:
             return
-        if task.entry.criticality is Criticality.CRITICAL:
+        if task.critical:
             self._request_safe(Cause.RAISED)
         else:
             task.disabled = True
@@ -265,14 +235,14 @@ class FrameLoop:
         self.events.emit(FRAMES_SKIPPED, skipped=frame - first, frame=frame)
         for task in self._tasks:
             entry = task.entry
-            newest = frame - 1 - (frame - 1 - entry.phase) % entry.period
+            newest = frame - 1 - (frame - 1 - entry.phase) % task.period
             if mode not in task.modes or newest < max(first, entry.phase):
                 continue
             oldest = max(first, entry.phase)
-            missed = (newest - entry.phase) // entry.period - (oldest - 1 - entry.phase) // entry.period
+            missed = (newest - entry.phase) // task.period - (oldest - 1 - entry.phase) // task.period
             task.counters.due += missed
-            task.counters.skipped += missed - 1 + int(task.pending != _NEVER)
-            task.pending = _NEVER
+            task.counters.skipped += missed - 1 + int(task.pending != NEVER)
+            task.pending = NEVER
             if entry.overrun is Overrun.NEXT:
                 task.pending = newest
                 task.counters.deferred += 1
@@ -283,13 +253,13 @@ class FrameLoop:
 
     def _owed(self, position: int, frame: int) -> int:
         """Nanoseconds that more critical activities later in this frame still need."""
-        mine = self._tasks[position].entry.criticality
-        owed = 0
-        for task in self._tasks[position + 1 :]:
-            entry = task.entry
-            if entry.criticality <= mine or task.disabled or self.modes.mode not in task.modes:
+        tasks, mode, owed = self._tasks, self.modes.mode, 0
+        mine = tasks[position].criticality
+        while (position := position + 1) < len(tasks):
+            task = tasks[position]
+            if task.criticality <= mine or task.disabled or mode not in task.modes:
                 continue
-            if task.pending != _NEVER or (frame >= entry.phase and (frame - entry.phase) % entry.period == 0):
+            if task.pending != NEVER or task.is_due(frame):
                 owed += task.cost_ns
         return owed
 
@@ -299,5 +269,5 @@ class FrameLoop:
         except ModeRefused:  # counted and told by the mode manager
             return
 
-    def _emit_not_started(self, task: _Task, left_ns: int) -> None:
+    def _emit_not_started(self, task: Task, left_ns: int) -> None:
         self.events.emit(NOT_STARTED, activity=task.number, left_us=max(0, left_ns // 1000), policy=task.entry.overrun)

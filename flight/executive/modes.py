@@ -68,6 +68,7 @@ class ModeManager:
         if missing:
             raise ModeMachineInvalid(f"named and not given: {', '.join(sorted(missing))}")
         self.machine = machine
+        self._stays = {each: machine.stay(each) for each in Mode}  # looked up in every frame
         self._events, self._guards, self._actions = events, guards, actions
         self._mode = mode
         self._wanted: tuple[Mode, Cause] | None = None
@@ -142,7 +143,8 @@ class ModeManager:
             self._wanted, self._hold_frames = None, 0
             self._tell_refused(mode, cause, Refusal.GUARD)
         if self._wanted is None:
-            self._hold_frames = max(0, self._hold_frames - max(1, frame - last))  # skipped frames count
+            if self._hold_frames:
+                self._hold_frames = max(0, self._hold_frames - max(1, frame - last))  # skipped frames count
             return False
         mode, cause = self._wanted
         self._wanted = None
@@ -157,7 +159,7 @@ class ModeManager:
         return True
 
     def _time_out(self, since: int) -> None:
-        stay = self.machine.stay(self._mode)
+        stay = self._stays[self._mode]
         if stay is None or since < stay.frames:
             return
         self.timed_out += 1

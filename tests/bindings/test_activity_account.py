@@ -36,7 +36,7 @@ def test_a_setup_out_of_range_is_refused_by_name(name: str, setup: dict[str, int
 @pytest.mark.parametrize("wrong", [-1, 2])
 def test_an_activity_that_is_not_there_is_refused(wrong: int) -> None:
     account = ActivityAccount(2)
-    for call in (account.begin, account.end, account.times, account.worst_us):
+    for call in (account.begin, account.end, account.leave, account.times, account.worst_us, account.last_cpu_us):
         with pytest.raises(IndexError, match=f"no activity {wrong}: there are 2"):
             call(wrong)
     with pytest.raises(IndexError):
@@ -58,6 +58,10 @@ def test_only_the_activity_that_began_last_can_end_and_only_once() -> None:
     account.end(1)
     with pytest.raises(OrderMismatch):
         account.end(1)
+    account.begin(0)
+    account.leave(0)
+    with pytest.raises(OrderMismatch):
+        account.leave(0)
     assert (account.times(0).runs, account.times(1).runs) == (0, 1)
 
 
@@ -84,6 +88,7 @@ def test_the_account_is_that_of_a_plain_list(
     assert (times.runs, times.ignored) == (len(runs), min(len(runs), ignored_runs))
     assert times.over == sum(wall // 1000 > declared_us for wall in walls)
     assert times.worst == worst(slice(ignored_runs, None))
+    assert account.last_cpu_us(1) == (cpus[-1] // 1000 if runs else 0)
     assert account.worst_us(1) == times.worst.wall_ns // 1000
     assert times.recent == worst(slice(max(0, len(runs) - recent_runs), None))
     assert times.total == Spent(sum(walls), sum(cpus))

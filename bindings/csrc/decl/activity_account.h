@@ -35,6 +35,8 @@ int sw_account_declare(sw_account *account, int32_t activity, int64_t worst_us);
 int64_t sw_account_begin(sw_account *account, int32_t activity);
 /* The same; SW_E_ORDER when that activity is not the one that began last. */
 int64_t sw_account_end(sw_account *account, int32_t activity);
+/* It ends and is not accounted for; SW_E_ORDER as above. */
+int sw_account_leave(sw_account *account, int32_t activity);
 /* A run whose times are known otherwise. Negative times count as 0. */
 int sw_account_note(sw_account *account, int32_t activity, int64_t wall_ns, int64_t cpu_ns);
 

@@ -687,6 +687,7 @@ static void test_activity_account(void)
     REQUIRE(sw_account_declare(account, 0, -1) == SW_E_ARGUMENT && sw_account_declare(account, 2, 40) == SW_OK);
     REQUIRE(sw_account_end(account, 0) == SW_E_ORDER && sw_account_begin(account, 0) > 0);
     REQUIRE(sw_account_end(account, 1) == SW_E_ORDER && sw_account_end(account, 0) > 0);
+    REQUIRE(sw_account_leave(account, 0) == SW_E_ORDER && sw_account_leave(account, COUNT) == SW_E_ARGUMENT);
     int64_t kept[RUNS], over = 0, worst = 0;
     for (int64_t run = 0; run < RUNS; run++) {
         kept[run] = (int64_t)(noise() % 60000) - 1000;
