@@ -1,7 +1,8 @@
 """The frame clock: a C thread releases frames on absolute deadlines and accounts for every one of them.
 
 The thread keeps time whether or not Python runs: a frame nobody took in time is counted as skipped,
-one that ended after the next release as late. It also decides on the watchdog: it pets only while
+one that ended after the next release as late. A late wake-up is absorbed within its frame, then caught up
+frame by frame within a bound, then jumped over, each counted apart. It also decides on the watchdog: it pets only while
 check-ins are fresh and healthy, never for a dead Python.
 """
 
@@ -26,7 +27,7 @@ class FrameState(IntEnum):
     OPEN = 0  # not taken yet, or taken and not done
     RUN = 1  # done before the next release
     LATE = 2  # done after it, or given up for a newer one
-    SKIPPED = 3  # never taken
+    SKIPPED = 3  # jumped over: never taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Slot:
     frame: int  # minor frames, from 0
     release_ns: int  # nominal release, CLOCK_MONOTONIC (time.monotonic_ns)
     lateness_us: int  # from then to the hand-over
+    behind: int = 0  # newer frames that are released already: more than 0 while catching up
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,12 @@ class FrameCounters:
     open: int
     worst_release_us: int  # latest wake-up of the thread, from the nominal release
     worst_done_us: int  # longest time from the nominal release to done()
-    late_wakes: int  # wake-ups that came in a later frame than meant
+    wakes_on_time: int  # of the thread; the four together are all its wake-ups
+    wakes_absorbed: int  # beyond the tolerance, but in the frame meant: nothing is lost
+    wakes_caught_up: int  # whole frames late, few enough to be handed out one after the other
+    wakes_jumped: int  # more: the newest is handed out, the others are skipped
+    caught_up: int  # frames handed out when a newer one was released already
+    jumps: int  # times that the frames not yet taken were given up, whoever was late
     missed_check_ins: int  # frames without a check-in
     pets: int
     withheld: int  # pets that were due and not given: check-ins stale or unhealthy
@@ -90,12 +97,17 @@ class FrameClock:
         watchdog_fd: int = -1,
         pet_every_frames: int = 100,
         max_missed: int = 50,
+        tolerance_us: int | None = None,
+        catch_up_frames: int = 0,
     ) -> None:
         """minor_us: 100..1000000; realtime: ask for SCHED_FIFO at `priority`; lock_memory: ask that what
         is mapped at the start stays in memory; history: records kept; watchdog_fd: gets one octet per
-        pet, stays the caller's; max_missed: frames since the last check-in after which none is given.
+        pet, stays the caller's; max_missed: frames since the last check-in after which none is given;
+        tolerance_us: a wake-up later than this within its frame counts as absorbed (a tenth of a frame);
+        catch_up_frames: so many frames missed are handed out one after the other, below `history`.
         Raises GeometryRefused.
         """
+        tolerance_us = minor_us // 10 if tolerance_us is None else tolerance_us
         bounds = (
             ("minor_us", minor_us, 100, 1_000_000),
             ("priority", priority, 1, 99),
@@ -103,6 +115,8 @@ class FrameClock:
             ("watchdog_fd", watchdog_fd, -1, 1 << 30),
             ("pet_every_frames", pet_every_frames, 1, 1 << 40),
             ("max_missed", max_missed, 0, 1 << 40),
+            ("tolerance_us", tolerance_us, 0, minor_us),
+            ("catch_up_frames", catch_up_frames, 0, min(1000, history - 1)),
         )
         for name, number, low, high in bounds:
             if not low <= number <= high:
@@ -110,7 +124,18 @@ class FrameClock:
         self.minor_us, self._priority, self._history = minor_us, priority, history
         setup = ffi.new(
             "sw_clock_setup *",
-            (minor_us, history, pet_every_frames, max_missed, watchdog_fd, realtime, priority, lock_memory),
+            {
+                "minor_us": minor_us,
+                "history": history,
+                "pet_every_frames": pet_every_frames,
+                "max_missed": max_missed,
+                "watchdog_fd": watchdog_fd,
+                "realtime": realtime,
+                "priority": priority,
+                "lock_memory": lock_memory,
+                "tolerance_us": tolerance_us,
+                "catch_up_frames": catch_up_frames,
+            },
         )
         clock = lib.sw_clock_new(setup)
         if clock == ffi.NULL:
@@ -133,13 +158,13 @@ class FrameClock:
     def wait(self, timeout_us: int) -> Slot | None:
         """Wait, without the interpreter's lock, for a frame newer than the last taken; None: time is up.
 
-        The newest released frame is handed out: older ones not taken are skipped, and one taken and not
-        done is late. Raises ClockStopped.
+        The oldest of at most `catch_up_frames` + 1 not yet taken is handed out; were there more, the newest, and
+        the others are skipped. One taken and not done is late. Raises ClockStopped.
         """
         slot = ffi.new("sw_slot *")
         if not check(lib.sw_clock_wait(self._clock, min(max(timeout_us, 0), 3_600_000_000), slot)):
             return None
-        return Slot(slot.frame, slot.release_ns, slot.lateness_ns // 1000)
+        return Slot(slot.frame, slot.release_ns, slot.lateness_ns // 1000, slot.behind)
 
     def done(self, frame: int) -> bool:
         """The frame's work has ended. True: before the next release (run); False: late.
@@ -167,7 +192,12 @@ class FrameClock:
             open=c.open,
             worst_release_us=c.worst_release_ns // 1000,
             worst_done_us=c.worst_done_ns // 1000,
-            late_wakes=c.late_wakes,
+            wakes_on_time=c.wakes_on_time,
+            wakes_absorbed=c.wakes_absorbed,
+            wakes_caught_up=c.wakes_caught_up,
+            wakes_jumped=c.wakes_jumped,
+            caught_up=c.caught_up,
+            jumps=c.jumps,
             missed_check_ins=c.missed_check_ins,
             pets=c.pets,
             withheld=c.withheld,

@@ -6,7 +6,7 @@
 #define SW_FRAME_OPEN 0    /* released: not taken yet, or taken and not done */
 #define SW_FRAME_RUN 1     /* done before the next release */
 #define SW_FRAME_LATE 2    /* done after it, or given up for a newer one */
-#define SW_FRAME_SKIPPED 3 /* never taken */
+#define SW_FRAME_SKIPPED 3 /* jumped over: never taken */
 
 /* A thread that releases a frame every `minor_us`, on absolute deadlines, whatever its reader does. */
 typedef struct sw_clock sw_clock;
@@ -18,6 +18,8 @@ typedef struct {
     int64_t max_missed;       /* frames since the last check-in beyond which nothing is petted */
     int32_t watchdog_fd;      /* -1: none; one octet is written per pet; stays the caller's */
     int32_t realtime, priority, lock_memory;
+    int32_t tolerance_us;    /* 0..minor_us: a wake-up later than this, but in its frame, is absorbed and counted */
+    int32_t catch_up_frames; /* 0..1000, below `history`: so many missed frames are handed out late; with more, all are skipped */
 } sw_clock_setup;
 
 /* What the system granted: 0, or the errno of the refusal; -1: not asked for. */
@@ -29,13 +31,19 @@ typedef struct {
     int64_t frame;
     int64_t release_ns;  /* nominal, CLOCK_MONOTONIC */
     int64_t lateness_ns; /* from then to the hand-over */
+    int64_t behind;      /* newer frames that are released already: more than 0 while catching up */
 } sw_slot;
 
 typedef struct {
     int64_t released, run, late, skipped, open; /* released = run + late + skipped + open, always */
     int64_t worst_release_ns;                   /* latest wake-up, from nominal */
     int64_t worst_done_ns;                      /* from nominal release to done */
-    int64_t late_wakes;                         /* the clock woke in a later frame than it meant to */
+    int64_t wakes_on_time;   /* of the thread; these four count every wake-up once */
+    int64_t wakes_absorbed;  /* beyond the tolerance, but in the frame it meant: nothing is lost */
+    int64_t wakes_caught_up; /* whole frames late, few enough to be handed out one after the other */
+    int64_t wakes_jumped;    /* more: the newest is handed out, the others are skipped */
+    int64_t caught_up;       /* frames handed out when a newer one was released already */
+    int64_t jumps;           /* times that the queue was given up, for the thread's or its reader's lateness */
     int64_t missed_check_ins, pets, withheld;
     int64_t unwritable;                         /* the watchdog would have blocked or refused */
 } sw_counters;
@@ -51,7 +59,7 @@ void sw_clock_free(sw_clock *clock);                 /* stops it first */
 int sw_clock_start(sw_clock *clock, sw_clock_grant *grant);
 int sw_clock_stop(sw_clock *clock); /* joins the thread; again is harmless */
 
-/* Waits for a frame newer than the last taken; takes the newest. 1: taken, 0: time is up, SW_E_STOPPED. */
+/* Waits for a frame newer than the last taken; takes the next of the queue. 1: taken, 0: time is up, SW_E_STOPPED. */
 int sw_clock_wait(sw_clock *clock, int64_t timeout_us, sw_slot *slot);
 /* 1: in time, 0: late, SW_E_ORDER: not the frame that was taken. */
 int sw_clock_done(sw_clock *clock, int64_t frame);

@@ -610,7 +610,8 @@ static void test_frame_clock(void)
 {
     int pipe_ends[2];
     REQUIRE(pipe(pipe_ends) == 0);
-    sw_clock_setup setup = {1000, 16, 4, 1000, pipe_ends[1], 1, 10, 0};
+    sw_clock_setup setup = {.minor_us = 1000, .history = 16, .pet_every_frames = 4, .max_missed = 1000,
+                            .watchdog_fd = pipe_ends[1], .realtime = 1, .priority = 10};
     sw_clock *clock = sw_clock_new(&setup);
     sw_clock_grant grant;
     sw_slot slot;
@@ -665,6 +666,10 @@ static void test_frame_clock(void)
     wrong = setup, wrong.history = 0;
     REQUIRE(sw_clock_new(&wrong) == NULL);
     wrong = setup, wrong.priority = 100;
+    REQUIRE(sw_clock_new(&wrong) == NULL);
+    wrong = setup, wrong.catch_up_frames = 16;
+    REQUIRE(sw_clock_new(&wrong) == NULL);
+    wrong = setup, wrong.tolerance_us = 1001;
     REQUIRE(sw_clock_new(&wrong) == NULL);
     free(frames);
 }
