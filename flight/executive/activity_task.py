@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from flight.executive.demotion import Offender
 from flight.executive.frame_context import FrameContext
 from flight.executive.modes import Mode
 from flight.executive.schedule import Criticality, Entry, Overrun, ScheduleTable, modes_of
@@ -51,6 +52,7 @@ class Task:
     pending: int = NEVER  # the frame whose instance waits to be started
     raises_in_a_row: int = 0
     disabled: bool = False
+    offender: Offender | None = None  # its record, where a rule of demotion is flown
 
     def is_due(self, frame: int) -> bool:
         """Whether an instance is released in `frame`."""

@@ -25,6 +25,17 @@ MODE_GUARD_RAISED = Event(23, Severity.ERROR, "a condition for leaving mode {mod
 COMPETING_THREADS = Event(
     30, Severity.WARNING, "{threads:u8} other threads of the interpreter are alive: each may hold up a frame"
 )
+DEMOTED = Event(
+    31,
+    Severity.WARNING,
+    "activity {activity:u8} too long {overruns:u8} times in {runs:u8} runs: to level {level:u8}, step {step:u8}",
+)
+RESTORED = Event(32, Severity.INFO, "activity {activity:u8} back to level {level:u8}, cause {cause:u8}")
+CRITICAL_OVERRUNS = Event(
+    33,
+    Severity.ERROR,
+    "critical activity {activity:u8} too long {overruns:u8} times in {runs:u8} runs: safe mode asked for",
+)
 
 EXECUTIVE = Component(
     name="executive",
@@ -47,6 +58,9 @@ EXECUTIVE = Component(
         MODE_ACTION_RAISED,
         MODE_GUARD_RAISED,
         COMPETING_THREADS,
+        DEMOTED,
+        RESTORED,
+        CRITICAL_OVERRUNS,
     ),
     telemetry=(  # the housekeeping packet
         Field("mode", "u8"),

@@ -20,6 +20,8 @@ from flight.executive.component import (
     OVERRAN,
     RAISED,
 )
+from flight.executive.demoter import Demoter
+from flight.executive.demotion import DemotionRule
 from flight.executive.errors import ActivityUnknown, ModeRefused, ScheduleRefused
 from flight.executive.frame_context import FrameContext
 from flight.executive.frame_source import FrameSource, Slot
@@ -48,8 +50,11 @@ class FrameLoop:
         events: EventRing,
         modes: ModeManager,
         health: HealthGate,
+        *,
+        demotion: DemotionRule | None = None,
     ) -> None:
-        """`clock` also says who measures: C in real time, itself in virtual time.
+        """`clock` also says who measures: C in real time, itself in virtual time. demotion: what becomes of
+        activities that take longer than declared too often; None: they are counted and told.
 
         Raises ScheduleRefused for a table that does not fit, ActivityUnknown.
         """
@@ -66,6 +71,7 @@ class FrameLoop:
         self.health = health
         self.events = events
         self._meter = meter_for(clock, len(activities))
+        self._demoter = Demoter(demotion, events) if demotion is not None else None
         self._context = FrameContext(clock)
         self._minor_ns = table.minor_us * 1000
         self._last_frame = -1
@@ -74,6 +80,8 @@ class FrameLoop:
         self._tasks = make_tasks(table, activities, self._numbers)
         for task in self._tasks:
             self._meter.declare(task.number, task.entry.wcet_us)
+            if self._demoter is not None:
+                self._demoter.enrol(task)
             if task.critical:
                 limit = max(3 * task.entry.period, MIN_SILENCE_FRAMES)
                 health.watch(task.entry.activity, limit, number=task.number)
@@ -144,15 +152,25 @@ class FrameLoop:
         """How events name the activities."""
         return dict(self._numbers)
 
+    def demoted(self) -> dict[str, int]:
+        """Activities that take longer than declared too often, and the steps they were taken down."""
+        return {
+            task.entry.activity: task.offender.level
+            for task in self._tasks
+            if task.offender is not None and task.offender.level
+        }
+
     def disabled(self) -> tuple[str, ...]:
-        """Activities that were disabled because they kept raising."""
+        """Activities that were disabled because they kept raising, or as the last step of demotion."""
         return tuple(task.entry.activity for task in self._tasks if task.disabled)
 
     def enable(self, activity: str) -> None:
-        """Give a disabled activity another try."""
+        """By command: give an activity that was disabled or demoted another try, as it is declared."""
         for task in self._tasks:
             if task.entry.activity == activity:
                 task.disabled, task.raises_in_a_row = False, 0
+                if self._demoter is not None:
+                    self._demoter.restore(task)
 
     def take_failures(self) -> list[tuple[str, Exception]]:
         """The newest exceptions of activities, for a log outside the frames; at most 16 are kept."""
@@ -212,6 +230,10 @@ class FrameLoop:
             counters.overran += 1
             self.events.emit(OVERRAN, activity=task.number, took_us=took_us, over_us=took_us - task.entry.wcet_us)
             if task.entry.overrun is Overrun.SAFE:
+                self._request_safe(Cause.OVERRUN)
+        if self._demoter is not None and task.offender is not None:
+            held_us = self._meter.last_cpu_us(task.number) if self._demoter.by_processor else took_us
+            if self._demoter.ended(task, task.offender, held_us > task.entry.wcet_us):
                 self._request_safe(Cause.OVERRUN)
         if end_ns > deadline_ns:
             counters.late += 1

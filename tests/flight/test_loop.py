@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flight.executive.component import DISABLED, FRAME_LATE, FRAMES_SKIPPED, OVERRAN, RAISED
+from flight.executive.demotion import DemotionRule
 from flight.executive.errors import ActivityUnknown, ExecutiveError, ScheduleRefused
 from flight.executive.frame_context import FrameContext
 from flight.executive.frame_source import SimulatedFrames
@@ -43,6 +44,10 @@ def entry(
     return Entry(activity, period, phase, slot, wcet_us, deadline_us, criticality, modes, overrun, 1)
 
 
+def no_time(_: int) -> int:
+    return 0
+
+
 @dataclass
 class Bench:
     """A loop on virtual frames; activities spend what `spends` says and leave a trace."""
@@ -51,6 +56,7 @@ class Bench:
     mode: Mode = Mode.NOMINAL
     spends: dict[str, Callable[[int], int]] = field(default_factory=dict)  # activity -> frame -> microseconds
     extra: dict[str, Activity] = field(default_factory=dict)
+    demotion: DemotionRule | None = None
     trace: list[tuple[int, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -60,12 +66,14 @@ class Bench:
         self.modes = ModeManager(self.events, self.mode)
         self.health = HealthGate(self.events)
         table = ScheduleTable("bench", 100 * MINOR_US, MINOR_US, 40, 500, self.entries, "0")
-        activities = {one.activity: self.extra.get(one.activity) or self._busy(one) for one in self.entries}
-        self.loop = FrameLoop(table, activities, self.frames, self.clock, self.events, self.modes, self.health)
+        activities = {one.activity: self.extra.get(one.activity, self._busy(one)) for one in self.entries}
+        self.loop = FrameLoop(
+            table, activities, self.frames, self.clock, self.events, self.modes, self.health, demotion=self.demotion
+        )
         self.frames.start()
 
     def _busy(self, one: Entry) -> Activity:
-        spend = self.spends.get(one.activity, lambda _: 0)
+        spend = self.spends.get(one.activity, no_time)
 
         def run(context: FrameContext) -> None:
             self.trace.append((context.frame, one.activity))

@@ -17,6 +17,7 @@ import pytest
 
 from bindings.frame_clock import FrameClock
 from flight.executive.component import COMPETING_THREADS
+from flight.executive.demotion import DemotionRule
 from flight.executive.frame_context import FrameContext
 from flight.executive.frame_source import SimulatedFrames
 from flight.executive.health import HealthGate
@@ -74,7 +75,7 @@ def loop_on(
     modes.request(Mode.NOMINAL)
     table = table_of(minor_us)
     activities = {one.activity: activity for one in table.entries}
-    return FrameLoop(table, activities, frames, clock, events, modes, HealthGate(events))
+    return FrameLoop(table, activities, frames, clock, events, modes, HealthGate(events), demotion=DemotionRule())
 
 
 def one_object(context: FrameContext) -> None:
