@@ -65,6 +65,16 @@ class Task:
             self.counters.skipped += 1
             self.counters.waiting = 0
 
+    def take_over(self, before: Task | None, raises_to_disable: int) -> None:
+        """This table begins to fly: as declared, with what became of the activity under the one before."""
+        self.period, self.criticality = self.entry.period, self.entry.criticality
+        if before is None or before is self:
+            self.disabled = self.raises_in_a_row >= raises_to_disable
+            return
+        self.counters, self.pending = before.counters, before.pending
+        self.raises_in_a_row = before.raises_in_a_row
+        self.disabled = not self.critical and self.raises_in_a_row >= raises_to_disable
+
 
 def make_tasks(
     table: ScheduleTable, activities: Mapping[str, Activity], numbers: Mapping[str, int]

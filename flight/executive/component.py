@@ -36,6 +36,11 @@ CRITICAL_OVERRUNS = Event(
     Severity.ERROR,
     "critical activity {activity:u8} too long {overruns:u8} times in {runs:u8} runs: safe mode asked for",
 )
+TABLE_STAGED = Event(34, Severity.INFO, "table {table:u64} stands by")
+TABLE_ACTIVATED = Event(35, Severity.INFO, "table {table:u64} flies from frame {frame:u32} on, on probation")
+TABLE_KEPT = Event(36, Severity.INFO, "table {table:u64} passed its probation: the last good one")
+TABLE_RETURNED = Event(37, Severity.ERROR, "table {table:u64} given up, reason {reason:u8}: back to {good:u64}")
+TABLE_REFUSED = Event(38, Severity.WARNING, "table {table:u64} refused, reason {reason:u8}, {problems:u16} problems")
 
 EXECUTIVE = Component(
     name="executive",
@@ -61,6 +66,11 @@ EXECUTIVE = Component(
         DEMOTED,
         RESTORED,
         CRITICAL_OVERRUNS,
+        TABLE_STAGED,
+        TABLE_ACTIVATED,
+        TABLE_KEPT,
+        TABLE_RETURNED,
+        TABLE_REFUSED,
     ),
     telemetry=(  # the housekeeping packet
         Field("mode", "u8"),

@@ -31,10 +31,14 @@ class HealthGate:
         self.healthy = True
 
     def watch(self, name: str, limit_frames: int, *, number: int = 0xFF, from_frame: int = 0) -> None:
-        """From now on `name` must check in at least every `limit_frames` frames."""
+        """From now on `name` must check in at least every `limit_frames` frames.
+
+        Of one that is watched already the limit changes, and not when it was heard last.
+        """
         if limit_frames < 1:
             raise ValueError(f"{name}: a limit of {limit_frames} frames")
-        self._watched[name] = _Watched(name, number, limit_frames, from_frame)
+        watched = self._watched.setdefault(name, _Watched(name, number, limit_frames, from_frame))
+        watched.number, watched.limit_frames = number, limit_frames
         self._every = tuple(self._watched.values())
 
     def unwatch(self, name: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from bindings.activity_account import ActivityTimes
 from flight.executive.activity_meter import meter_for
-from flight.executive.activity_task import NEVER, Activity, ActivityCounters, Task, make_tasks
+from flight.executive.activity_task import NEVER, Activity, ActivityCounters, Task
 from flight.executive.component import (
     CLOCK_GRANT,
     COMPETING_THREADS,
@@ -22,20 +22,21 @@ from flight.executive.component import (
 )
 from flight.executive.demoter import Demoter
 from flight.executive.demotion import DemotionRule
-from flight.executive.errors import ActivityUnknown, ModeRefused, ScheduleRefused
+from flight.executive.errors import ModeRefused
 from flight.executive.frame_context import FrameContext
 from flight.executive.frame_source import FrameSource, Slot
 from flight.executive.garbage import frozen_garbage
 from flight.executive.health import HealthGate
 from flight.executive.modes import Cause, Mode, ModeManager
-from flight.executive.schedule import Overrun, ScheduleTable, analyse
+from flight.executive.schedule import Overrun, ScheduleTable
+from flight.executive.table_set import RAISES_TO_DISABLE, TableSet
+from flight.executive.table_swap import Probation
 from flight.services.events import EventRing
 from hal.clock import Clock
 
 __all__ = ["Activity", "ActivityCounters", "FrameLoop"]
 
-RAISES_TO_DISABLE = 3  # in a row
-MIN_SILENCE_FRAMES = 20  # a critical activity may be silent this long, or three periods if that is longer
+_PROBATION = Probation()
 
 
 class FrameLoop:
@@ -52,39 +53,33 @@ class FrameLoop:
         health: HealthGate,
         *,
         demotion: DemotionRule | None = None,
+        probation: Probation = _PROBATION,
     ) -> None:
         """`clock` also says who measures: C in real time, itself in virtual time. demotion: what becomes of
         activities that take longer than declared too often; None: they are counted and told.
+        probation: what a table that is staged in flight has to pass.
 
         Raises ScheduleRefused for a table that does not fit, ActivityUnknown.
         """
-        for entry in table.entries:
-            if entry.activity not in activities:
-                known = tuple(sorted(activities))
-                raise ActivityUnknown(entry.activity, table.name, entry.line_of("activity"), known)
-        analysis = analyse(table, activities.keys())
-        if not analysis.ok:
-            raise ScheduleRefused(table.name, tuple((problem.line, problem.reason) for problem in analysis.problems))
-        self.table = table
         self.frames = frames
         self.modes = modes
         self.health = health
         self.events = events
-        self._meter = meter_for(clock, len(activities))
+        self._meter = meter_for(clock, max(1, len(activities)))
         self._demoter = Demoter(demotion, events) if demotion is not None else None
         self._context = FrameContext(clock)
         self._minor_ns = table.minor_us * 1000
         self._last_frame = -1
         self._failures: deque[tuple[str, Exception]] = deque(maxlen=16)
-        self._numbers = {entry.activity: number for number, entry in enumerate(table.entries)}
-        self._tasks = make_tasks(table, activities, self._numbers)
-        for task in self._tasks:
-            self._meter.declare(task.number, task.entry.wcet_us)
-            if self._demoter is not None:
-                self._demoter.enrol(task)
-            if task.critical:
-                limit = max(3 * task.entry.period, MIN_SILENCE_FRAMES)
-                health.watch(task.entry.activity, limit, number=task.number)
+        self.tables = TableSet(table, activities, self._meter, events, health, self._demoter, probation)
+        self._tasks = self.tables.tasks
+        self._critical_missed = False  # in this frame, or in those that were skipped before it
+        self._overran = 0
+
+    @property
+    def table(self) -> ScheduleTable:
+        """The table that flies."""
+        return self.tables.table
 
     def run(self, keep_on: Callable[[], bool], *, timeout_us: int = 100_000) -> None:
         """Start the frames and run them until `keep_on` says no. Collection of cycles is off meanwhile.
@@ -113,6 +108,9 @@ class FrameLoop:
         if frame > self._last_frame + 1:
             self._account_skipped(self._last_frame + 1, frame, mode)
         self._last_frame = frame
+        if self.tables.boundary(frame):
+            self._tasks = self.tables.tasks
+            self._critical_missed, self._overran = False, 0
         end_ns = slot.release_ns + self._minor_ns
         self._context.begin(frame, mode, end_ns)
         tasks, position = self._tasks, 0
@@ -132,25 +130,27 @@ class FrameLoop:
                     self.health.check_in(task.entry.activity, frame)
             position += 1
         self.frames.check_in(self.health.judge(frame))
+        self.tables.ended(frame, self._critical_missed, self._overran)
+        self._critical_missed, self._overran = False, 0
         if not self.frames.done(frame):
             self.events.emit(FRAME_LATE, frame=frame)
 
     def counters(self) -> dict[str, ActivityCounters]:
-        """The account of each activity."""
-        return {task.entry.activity: task.counters for task in self._tasks}
+        """The account of each activity that ever flew."""
+        return {task.entry.activity: task.counters for task in self.tables.every_task}
 
     def times(self) -> dict[str, ActivityTimes]:
         """How long each activity took."""
-        return {task.entry.activity: self._meter.times(task.number) for task in self._tasks}
+        return {task.entry.activity: self._meter.times(task.number) for task in self.tables.every_task}
 
     def busiest(self) -> tuple[int, int]:
         """The number of the activity with the longest run, and that run in microseconds."""
-        worst_us, number = max((self._meter.worst_us(task.number), -task.number) for task in self._tasks)
+        worst_us, number = max((self._meter.worst_us(task.number), -task.number) for task in self.tables.every_task)
         return -number, worst_us
 
     def numbers(self) -> dict[str, int]:
         """How events name the activities."""
-        return dict(self._numbers)
+        return self.tables.numbers
 
     def demoted(self) -> dict[str, int]:
         """Activities that take longer than declared too often, and the steps they were taken down."""
@@ -188,8 +188,8 @@ class FrameLoop:
         if now_ns + task.cost_ns > end_ns:
             self._no_room(task, frame, end_ns - now_ns, end_ns, deadline_ns)
         elif task.pending < frame and now_ns + task.wcet_ns > deadline_ns:
-            task.pending = NEVER
-            task.counters.skipped += 1
+            task.drop_pending()
+            self._critical_missed |= task.critical
         elif task.sheds and now_ns + task.cost_ns + self._owed(position, frame) > end_ns:
             task.pending = NEVER
             task.counters.shed += 1
@@ -204,6 +204,7 @@ class FrameLoop:
             task.counters.deferred += 1
         else:
             task.pending = NEVER
+            self._critical_missed |= task.critical
             if task.sheds:
                 task.counters.shed += 1
             else:
@@ -228,6 +229,7 @@ class FrameLoop:
         took_us = (end_ns - start_ns) // 1000
         if took_us > task.entry.wcet_us:
             counters.overran += 1
+            self._overran += 1
             self.events.emit(OVERRAN, activity=task.number, took_us=took_us, over_us=took_us - task.entry.wcet_us)
             if task.entry.overrun is Overrun.SAFE:
                 self._request_safe(Cause.OVERRUN)
@@ -237,6 +239,7 @@ class FrameLoop:
                 self._request_safe(Cause.OVERRUN)
         if end_ns > deadline_ns:
             counters.late += 1
+            self._critical_missed |= task.critical
             self.events.emit(DEADLINE_MISSED, activity=task.number, over_us=(end_ns - deadline_ns) // 1000)
 
     def _account_raised(self, task: Task, error: Exception) -> None:
@@ -265,11 +268,13 @@ class FrameLoop:
             task.counters.due += missed
             task.counters.skipped += missed - 1 + int(task.pending != NEVER)
             task.pending = NEVER
+            self._critical_missed |= task.critical and missed > 1
             if entry.overrun is Overrun.NEXT:
                 task.pending = newest
                 task.counters.deferred += 1
             else:
                 task.counters.skipped += 1
+                self._critical_missed |= task.critical
                 if entry.overrun is Overrun.SAFE:
                     self._request_safe(Cause.OVERRUN)
 
