@@ -34,9 +34,9 @@ from flight.executive.housekeeping import housekeeping
 from flight.executive.loop import Activity, FrameLoop
 from flight.executive.mode_machine import HEALTHY_GUARD, flight_machine
 from flight.executive.modes import Mode, ModeManager
-from flight.executive.schedule_table import load as load_schedule
 from flight.executive.supervisor import RunPaths
 from flight.executive.telecommands import EXECUTIVE_COMMANDS, executive_handlers
+from flight.executive.verified import load_verified
 from flight.fallbacks import commissioning_tells
 from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
@@ -75,7 +75,7 @@ class FlightProcess:
         config, clock = parts.config, parts.clock
         self.parts = parts
         self.events = EventRing(EVENTS, clock)
-        table = load_schedule(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
+        table = load_verified(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
         self.health = HealthGate(self.events)
         guards = {HEALTHY_GUARD: lambda: self.health.healthy}
         self.modes = ModeManager(self.events, machine=flight_machine(table.minor_us), guards=guards)

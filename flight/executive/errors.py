@@ -39,6 +39,20 @@ class ScheduleRefused(ExecutiveError, ValueError):
         self.table, self.problems = table, problems
 
 
+class TableNotVerified(ExecutiveError, ValueError):
+    """A table without the hash that `swath schedule check --seal` writes, or with that of another."""
+
+    code = "table_not_verified"
+    exit_status = 2
+
+    def __init__(self, table: str, line: int, carried: str, content: str) -> None:
+        what = f"carries the hash {carried[:12]}, its content has {content[:12]}" if carried else "carries no hash"
+        super().__init__(
+            f"{table}:{line}: {what}: it was not verified as it is; `swath schedule check {table} --seal` does that"
+        )
+        self.table, self.line, self.carried, self.content = table, line, carried, content
+
+
 class ActivityUnknown(ExecutiveError, KeyError):
     """The table names an activity that this software does not have."""
 

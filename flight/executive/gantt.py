@@ -28,7 +28,7 @@ _PALETTE = (
     (34, 189, 188),
     (207, 190, 23),
 )  # blue, green, red
-_INK, _GRID, _RED = (40, 40, 40), (225, 225, 225), (40, 39, 214)
+_INK, _GRID, _RED, _WINDOW = (40, 40, 40), (225, 225, 225), (40, 39, 214), (160, 160, 160)
 
 
 class PictureNotWritten(FlightError, OSError):
@@ -44,7 +44,8 @@ def draw(table: ScheduleTable, analysis: Analysis, path: Path) -> None:
     mode = Mode[analysis.worst_frame.mode.upper()] if analysis.worst_frame.mode else Mode.NOMINAL
     entries = sorted((entry for entry in table.entries if mode in modes_of(entry)), key=lambda entry: entry.slot)
     frames = min(max(analysis.hyperperiod, 1), MAX_FRAMES)
-    height = 70 + ROW * len(entries) + 120 + ZOOM + 70
+    rows = len(entries) + len(table.windows)
+    height = 70 + ROW * rows + 120 + ZOOM + 70
     canvas = np.full((height, WIDTH, 3), 255, np.uint8)
 
     def text(words: str, x: int, y: int, colour: tuple[int, int, int] = _INK) -> None:
@@ -61,7 +62,8 @@ def draw(table: ScheduleTable, analysis: Analysis, path: Path) -> None:
         26,
     )
     _rows(table, entries, frames, text, box)
-    base = 50 + ROW * len(entries) + 100
+    _windows(table, 50 + ROW * len(entries), frames, text, box)
+    base = 50 + ROW * rows + 100
     _load(table, entries, frames, base, text, box)
     _fullest(table, analysis, entries, base + 50, text, box)
     done, octets = cv2.imencode(".png", canvas)
@@ -101,12 +103,25 @@ def _rows(table: ScheduleTable, entries: list[Entry], frames: int, text: Any, bo
                 )
 
 
+def _windows(table: ScheduleTable, y: int, frames: int, text: Any, box: Any) -> None:
+    """One row per window of another process, below the activities."""
+    scale = (WIDTH - LEFT - 20) / frames
+    for window in table.windows:
+        text(f"core {window.core} {window.partition}", 12, y + 14)
+        box(LEFT, y + ROW - 2, WIDTH - 20, y + ROW - 2, _GRID)
+        for frame in range(window.phase, frames, window.period):
+            x = LEFT + (frame + window.start_us / table.minor_us) * scale
+            end = min(x + max(1.0, window.length_us / table.minor_us * scale), WIDTH - 20)
+            box(x, y + 2, end, y + ROW - 5, _WINDOW)
+        y += ROW
+
+
 def _load(table: ScheduleTable, entries: list[Entry], frames: int, base: int, text: Any, box: Any) -> None:
     """How full each frame is, 80 pixels for a whole one; red when over."""
     scale = (WIDTH - LEFT - 20) / frames
     text("frame load", 12, base - 34)
     for frame in range(frames):
-        used = table.margin_us + sum(entry.wcet_us + table.dispatch_us for entry in entries if _due(entry, frame))
+        used = table.reserve_us + sum(entry.wcet_us + table.dispatch_us for entry in entries if _due(entry, frame))
         share = used / table.minor_us
         x = LEFT + frame * scale
         box(x, base - 80 * min(share, 1.2), x + scale - 1, base, _RED if share > 1 else _PALETTE[0])

@@ -1,27 +1,42 @@
 """Does the table fit? One analysis for the ground, before flight, and for the board, before it flies a table.
 
 Every frame of the hyperperiod is summed in every mode: the declared worst cases of what is due, a dispatch cost for
-each, and the margin kept for late releases must fit the minor frame, and each activity must end by its deadline when
-all before it take their worst case. Pessimism: worst cases coincide, and no activity is ever quicker than declared.
+each, the latest release, the longest blocking and the margin must fit the minor frame, and each activity must end by
+its deadline when all before it take their worst case. A mode changes between frames only and nothing is carried over
+from an accepted frame, so what holds in each mode holds in any sequence of them. Pessimism: worst cases coincide, the
+margin is never used, and no activity is ever quicker than declared.
 """
 
 from __future__ import annotations
 
-import difflib
+import itertools
 import math
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from flight.executive.modes import Mode
-from flight.executive.schedule_table import Criticality, Entry, Overrun, ScheduleTable, load, parse
+from flight.executive.schedule_rules import (
+    Problem,
+    Rule,
+    judge_entry,
+    judge_head,
+    judge_precedence,
+    judge_verified,
+    judge_windows,
+    modes_of,
+)
+from flight.executive.schedule_table import Criticality, Entry, Overrun, ScheduleTable, Window, load, parse
 
 __all__ = [
     "MAX_HYPERPERIOD",
     "Analysis",
+    "CoreUse",
     "Criticality",
     "Entry",
     "Overrun",
     "Problem",
+    "Response",
+    "Rule",
     "ScheduleTable",
     "WorstFrame",
     "analyse",
@@ -31,26 +46,41 @@ __all__ = [
 ]
 
 MAX_HYPERPERIOD = 20_000  # frames; what a board can check at start in well under a second
-_MODES = {mode.name.lower(): mode for mode in Mode}
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a table does not fit, and where that is written."""
-
-    line: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class WorstFrame:
-    """The fullest frame: declared times, dispatch and margin of what is due in it."""
+    """The fullest frame: declared times, dispatch and reserve of what is due in it."""
 
     index: int
     used_us: int
     budget_us: int
     mode: str = ""
     activities: tuple[tuple[str, int], ...] = ()  # (activity, declared us), longest first
+
+
+@dataclass(frozen=True, slots=True)
+class CoreUse:
+    """What one core is asked for, 0..1: the cycle in its busiest mode, and the windows of other processes."""
+
+    core: int
+    cycle: float
+    windows: float
+
+    @property
+    def utilisation(self) -> float:
+        """Both together."""
+        return self.cycle + self.windows
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One activity's worst end after the release of its frame, over all its jobs and modes."""
+
+    activity: str
+    jobs: int  # in the hyperperiod
+    worst_us: int
+    deadline_us: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,145 +93,156 @@ class Analysis:
     worst_frame: WorstFrame
     problems: tuple[Problem, ...]
     hyperperiod: int  # frames; 0 when it cannot be had
-    responses_us: tuple[int, ...] = ()  # per entry: worst end after its frame's release; 0 when never due
+    harmonic: bool  # of any two periods one divides the other
+    verified: bool = False  # the table carries its own hash
+    frames_us: tuple[int, ...] = ()  # worst case of every frame, in the mode that asks most of it
+    modes: tuple[WorstFrame, ...] = ()  # the fullest frame of each mode in which something runs
+    responses: tuple[Response, ...] = ()  # in the order of the table
+    cores: tuple[CoreUse, ...] = ()
 
     def as_dict(self) -> dict[str, object]:
         """What `swath schedule check --json` prints."""
-        worst = self.worst_frame
         return {
             "ok": self.ok,
             "hash": self.hash,
             "utilisation": round(self.utilisation, 6),
-            "worst_frame": {"index": worst.index, "used_us": worst.used_us, "budget_us": worst.budget_us},
-            "problems": [{"line": problem.line, "reason": problem.reason} for problem in self.problems],
+            "worst_frame": _frame_dict(self.worst_frame),
+            "problems": [
+                {"line": problem.line, "reason": problem.reason, "rule": problem.rule.name.lower()}
+                for problem in self.problems
+            ],
+            "verified": self.verified,
+            "hyperperiod": self.hyperperiod,
+            "harmonic": self.harmonic,
+            "frames_us": list(self.frames_us),
+            "modes": [{"mode": frame.mode, **_frame_dict(frame)} for frame in self.modes],
+            "responses": [
+                {
+                    "activity": response.activity,
+                    "jobs": response.jobs,
+                    "worst_us": response.worst_us,
+                    "deadline_us": response.deadline_us,
+                }
+                for response in self.responses
+            ],
+            "cores": [
+                {
+                    "core": use.core,
+                    "utilisation": round(use.utilisation, 6),
+                    "cycle": round(use.cycle, 6),
+                    "windows": round(use.windows, 6),
+                }
+                for use in self.cores
+            ],
         }
 
 
-def modes_of(entry: Entry) -> frozenset[Mode]:
-    """The entry's modes; unknown names, which the analysis reports, are left out."""
-    return frozenset(_MODES[name] for name in entry.modes if name in _MODES)
+@dataclass(slots=True)
+class _Sums:
+    """What one walk over every frame in every mode adds up to."""
+
+    frames_us: list[int]
+    ends_us: list[int]  # worst end of each entry; 0 when never due
+    modes: list[WorstFrame] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def analyse(table: ScheduleTable, known: Collection[str] | None = None) -> Analysis:
     """Judge a table. `known`: the activities that exist; None leaves their names unjudged (on the ground)."""
-    problems = _judge_head(table)
-    for index, entry in enumerate(table.entries):
-        problems += _judge_entry(table, index, known)
-        if earlier := _same_name(table, index):
-            problems.append(Problem(entry.line_of("activity"), f"`{entry.activity}` is already at line {earlier}"))
-    hyperperiod = math.lcm(max(1, table.frames), *(entry.period for entry in table.entries))
+    problems = judge_head(table)
+    for index in range(len(table.entries)):
+        problems += judge_entry(table, index, known)
+    problems += judge_windows(table)
+    periods = [*(entry.period for entry in table.entries), *(window.period for window in table.windows)]
+    harmonic = _harmonic(periods)
+    cores = _cores(table)
+    utilisation = _utilisation(table)
+    hyperperiod = math.lcm(max(1, table.frames), *periods)
     if hyperperiod > MAX_HYPERPERIOD:
-        longest = max(table.entries, key=lambda entry: entry.period)
+        parts: list[Entry | Window] = [*table.entries, *table.windows]
+        longest = max(parts, key=lambda part: part.period)
         reason = f"the table repeats only after {hyperperiod} frames, above {MAX_HYPERPERIOD}: use harmonic periods"
-        problems.append(Problem(longest.line_of("period"), reason))
+        problems.append(Problem(longest.line_of("period"), reason, Rule.PERIOD))
         empty = WorstFrame(0, 0, table.minor_us)
-        return Analysis(False, table.hash, _utilisation(table), empty, _sorted(problems), 0)
-    worst = WorstFrame(0, 0, table.minor_us)
-    responses = [0] * len(table.entries)
+        return Analysis(False, table.hash, utilisation, empty, _sorted(problems), 0, harmonic, cores=cores)
+    problems += judge_precedence(table, hyperperiod)
+    sums = _sum_frames(table, hyperperiod)
+    problems += sums.problems
+    problems += _judge_cores(table, cores)
+    problems += _judge_cycle_windows(table, sums.frames_us)
+    responses = tuple(
+        Response(entry.activity, hyperperiod // entry.period, end_us, entry.deadline_us)
+        for entry, end_us in zip(table.entries, sums.ends_us, strict=True)
+    )
+    for entry, response in zip(table.entries, responses, strict=True):
+        if response.worst_us > entry.deadline_us:
+            reason = (
+                f"`{entry.activity}` may end {response.worst_us} us after release,"
+                f" its deadline is {entry.deadline_us} us"
+            )
+            problems.append(Problem(entry.line_of("deadline_us"), reason, Rule.DEADLINE))
+    if not problems:
+        problems += judge_verified(table)  # of a table that has to change the hash has to change anyway
+    worst = max(sums.modes, key=lambda frame: frame.used_us, default=WorstFrame(0, 0, table.minor_us))
+    return Analysis(
+        ok=not problems,
+        hash=table.hash,
+        utilisation=utilisation,
+        worst_frame=worst,
+        problems=_sorted(problems),
+        hyperperiod=hyperperiod,
+        harmonic=harmonic,
+        verified=table.verified == table.hash,
+        frames_us=tuple(sums.frames_us),
+        modes=tuple(sums.modes),
+        responses=responses,
+        cores=cores,
+    )
+
+
+def _sum_frames(table: ScheduleTable, hyperperiod: int) -> _Sums:
+    """Every frame in every mode, in slot order."""
+    sums = _Sums([table.reserve_us] * hyperperiod, [0] * len(table.entries))
     for mode in Mode:
-        due = [(index, entry) for index, entry in enumerate(table.entries) if mode in modes_of(entry)]
-        found, more = _walk(table, mode, due, hyperperiod, responses)
-        problems += more
-        if found.used_us > worst.used_us:
-            worst = found
-    for entry, response_us in zip(table.entries, responses, strict=True):
-        if response_us > entry.deadline_us:
-            reason = (
-                f"`{entry.activity}` may end {response_us} us after release, its deadline is {entry.deadline_us} us"
-            )
-            problems.append(Problem(entry.line_of("deadline_us"), reason))
-    ordered = _sorted(problems)
-    return Analysis(not ordered, table.hash, _utilisation(table), worst, ordered, hyperperiod, tuple(responses))
-
-
-def _judge_head(table: ScheduleTable) -> list[Problem]:
-    problems = []
-    if table.major_us % table.minor_us:
-        reason = f"the major frame of {table.major_us} us is no whole number of minor frames of {table.minor_us} us"
-        problems.append(Problem(table.head_line, reason))
-    if table.margin_us >= table.minor_us:
-        reason = f"the margin of {table.margin_us} us leaves nothing of a minor frame of {table.minor_us} us"
-        problems.append(Problem(table.head_line, reason))
-    return problems
-
-
-def _judge_entry(table: ScheduleTable, index: int, known: Collection[str] | None) -> list[Problem]:
-    entry = table.entries[index]
-    found: list[tuple[str, str]] = []
-    if known is not None and entry.activity not in known:
-        found.append(("activity", f"no activity `{entry.activity}`{_nearest(entry.activity, known)}"))
-    for name in entry.modes:
-        if name not in _MODES:
-            found.append(("modes", f"no mode `{name}`{_nearest(name, _MODES)}"))
-    if len(set(entry.modes)) != len(entry.modes):
-        found.append(("modes", f"`{entry.activity}` names a mode twice"))
-    if entry.phase >= entry.period:
-        found.append(("phase", f"phase {entry.phase} is not below the period of {entry.period} frames"))
-    if table.frames and table.frames % entry.period and entry.period % table.frames:
-        reason = (
-            f"period {entry.period} neither divides the major frame of {table.frames} frames nor is a multiple of it"
+        due = sorted(
+            ((index, entry) for index, entry in enumerate(table.entries) if mode in modes_of(entry)),
+            key=lambda pair: pair[1].slot,
         )
-        found.append(("period", reason))
-    if entry.wcet_us > entry.deadline_us:
-        found.append(("wcet_us", f"worst case {entry.wcet_us} us is above the deadline {entry.deadline_us} us"))
-    if entry.deadline_us > entry.period * table.minor_us:
-        reason = f"deadline {entry.deadline_us} us is after the next start, {entry.period * table.minor_us} us later"
-        found.append(("deadline_us", reason))
-    problems = [Problem(entry.line_of(key), reason) for key, reason in found]
-    for earlier in table.entries[:index]:
-        if earlier.slot == entry.slot and set(earlier.modes) & set(entry.modes) and _meet(earlier, entry):
-            reason = (
-                f"slot {entry.slot} is taken by `{earlier.activity}` (line {earlier.line}) in a common frame and mode"
-            )
-            problems.append(Problem(entry.line_of("slot"), reason))
-    return problems
+        if not due:
+            continue
+        used = [table.reserve_us] * hyperperiod
+        for index, entry in due:
+            cost = entry.wcet_us + table.dispatch_us
+            for frame in range(entry.phase, hyperperiod, entry.period):
+                used[frame] += cost
+                sums.ends_us[index] = max(sums.ends_us[index], used[frame])
+        sums.frames_us = [max(pair) for pair in zip(sums.frames_us, used, strict=True)]
+        _add_mode(table, mode, [entry for _, entry in due], used, sums)
+    return sums
 
 
-def _same_name(table: ScheduleTable, index: int) -> int:
-    """The line of an earlier entry of the same activity, or 0."""
-    name = table.entries[index].activity
-    return next((entry.line for entry in table.entries[:index] if entry.activity == name), 0)
-
-
-def _meet(one: Entry, other: Entry) -> bool:
-    """Whether two entries are ever due in one frame (their phases agree modulo the periods' common divisor)."""
-    return (one.phase - other.phase) % math.gcd(one.period, other.period) == 0
-
-
-def _walk(
-    table: ScheduleTable, mode: Mode, due: list[tuple[int, Entry]], hyperperiod: int, responses: list[int]
-) -> tuple[WorstFrame, list[Problem]]:
-    """Sum every frame in one mode, in slot order; raises `responses` to the worst end of each entry."""
-    used = [0] * hyperperiod
-    for index, entry in sorted(due, key=lambda pair: pair[1].slot):
-        cost = entry.wcet_us + table.dispatch_us
-        worst_us = 0
-        for frame in range(entry.phase, hyperperiod, entry.period):
-            used[frame] += cost
-            if used[frame] > worst_us:
-                worst_us = used[frame]
-        if worst_us:
-            responses[index] = max(responses[index], worst_us + table.margin_us)
-    fullest = max(range(hyperperiod), key=used.__getitem__)
+def _add_mode(table: ScheduleTable, mode: Mode, due: Sequence[Entry], used: list[int], sums: _Sums) -> None:
+    """The fullest frame of one mode, and the problem that it may be."""
+    fullest = max(range(len(used)), key=used.__getitem__)
     inside = sorted(
         (
             (entry.activity, entry.wcet_us)
-            for _, entry in due
+            for entry in due
             if fullest >= entry.phase and (fullest - entry.phase) % entry.period == 0
         ),
         key=lambda pair: -pair[1],
     )
     name = mode.name.lower()
-    worst = WorstFrame(fullest, used[fullest] + table.margin_us, table.minor_us, name, tuple(inside))
-    if worst.used_us <= table.minor_us:
-        return worst, []
-    over = sum(load + table.margin_us > table.minor_us for load in used)
-    longest = max((entry for _, entry in due if entry.activity == inside[0][0]), key=lambda entry: entry.wcet_us)
+    sums.modes.append(WorstFrame(fullest, used[fullest], table.minor_us, name, tuple(inside)))
+    if used[fullest] <= table.minor_us or not inside:
+        return
+    over = sum(load > table.minor_us for load in used)
+    longest = max((entry for entry in due if entry.activity == inside[0][0]), key=lambda entry: entry.wcet_us)
     listed = ", ".join(f"{activity} {wcet_us}" for activity, wcet_us in inside[:4])
-    reason = f"frame {fullest} in mode {name} needs {worst.used_us} of {table.minor_us} us ({listed})"
+    reason = f"frame {fullest} in mode {name} needs {used[fullest]} of {table.minor_us} us ({listed})"
     if over > 1:
         reason += f"; {over} frames are too full"
-    return worst, [Problem(longest.line_of("wcet_us"), reason)]
+    sums.problems.append(Problem(longest.line_of("wcet_us"), reason, Rule.FRAME))
 
 
 def _utilisation(table: ScheduleTable) -> float:
@@ -216,10 +257,53 @@ def _utilisation(table: ScheduleTable) -> float:
     )
 
 
+def _cores(table: ScheduleTable) -> tuple[CoreUse, ...]:
+    """Each core that the table speaks of."""
+    return tuple(
+        CoreUse(
+            core,
+            _utilisation(table) if core == table.core else 0.0,
+            sum(window.length_us / (window.period * table.minor_us) for window in table.windows if window.core == core),
+        )
+        for core in sorted({table.core, *(window.core for window in table.windows)})
+    )
+
+
+def _judge_cores(table: ScheduleTable, cores: Sequence[CoreUse]) -> list[Problem]:
+    return [
+        Problem(
+            table.line_of("utilisation_limit"),
+            f"core {use.core} is asked for {use.utilisation:.1%} of its time, the limit is"
+            f" {table.utilisation_limit:.1%}",
+            Rule.UTILISATION,
+        )
+        for use in cores
+        if use.utilisation > table.utilisation_limit + 1e-9  # sums of thirds are no whole numbers
+    ]
+
+
+def _judge_cycle_windows(table: ScheduleTable, frames_us: Sequence[int]) -> list[Problem]:
+    """On the cycle's core a window opens when its frame's worst case has ended: else the cycle would take from it."""
+    problems = []
+    for window in table.windows:
+        if window.core != table.core:
+            continue
+        opens_in = range(window.phase % window.period, len(frames_us), window.period)
+        worst = max(opens_in, key=frames_us.__getitem__)
+        if frames_us[worst] > window.start_us:
+            reason = f"opens {window.start_us} us into frame {worst}, whose activities may end at {frames_us[worst]} us"
+            problems.append(Problem(window.line_of("start_us"), reason, Rule.CYCLE_WINDOW))
+    return problems
+
+
+def _harmonic(periods: Sequence[int]) -> bool:
+    ordered = sorted(set(periods))
+    return all(longer % shorter == 0 for shorter, longer in itertools.pairwise(ordered))
+
+
+def _frame_dict(frame: WorstFrame) -> dict[str, object]:
+    return {"index": frame.index, "used_us": frame.used_us, "budget_us": frame.budget_us}
+
+
 def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.line, problem.reason)))
-
-
-def _nearest(name: str, choices: Collection[str]) -> str:
-    found = difflib.get_close_matches(name, sorted(choices), 1)
-    return f"; did you mean `{found[0]}`?" if found else f"; known: {', '.join(sorted(choices))}"

@@ -29,8 +29,8 @@ from flight.config import Satellite as SatelliteIdentity
 from flight.executive.frame_context import FrameContext
 from flight.executive.modes import Mode, ModeManager
 from flight.executive.schedule import modes_of
-from flight.executive.schedule_table import load as load_schedule
 from flight.executive.telecommands import EXECUTIVE_COMMANDS, executive_handlers
+from flight.executive.verified import load_verified
 from flight.flight_process import GROUND_ENTITY, NOMINAL_TABLE, entity_of
 from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
@@ -114,7 +114,7 @@ class SimulatedSatellite:
             ),
             station=tuple(scenario.station),
         )
-        table = load_schedule(NOMINAL_TABLE)
+        table = load_verified(NOMINAL_TABLE)
         self._minor_us = table.minor_us
         self._numbers = {entry.activity: number for number, entry in enumerate(table.entries)}
         entries = sorted(table.entries, key=lambda entry: entry.slot)
