@@ -14,6 +14,10 @@ POWER_OFF_NOTICE = Event(7, Severity.CRITICAL, "the bus takes the power in {seco
 TELECOMMAND_TAKEN = Event(8, Severity.INFO, "telecommand {counter:u64} of source {source:u8} is on the journal")
 TELECOMMAND_REFUSED = Event(9, Severity.WARNING, "telecommand {counter:u64} refused, reason {reason:u8}")
 STATES_NOT_RESTORED = Event(10, Severity.ERROR, "state {state:u8} of the services begins afresh, reason {reason:u8}")
+JOURNAL_NO_SPACE = Event(
+    11, Severity.CRITICAL, "no space for the journal: nothing new is decided; {queued:u32} octets wait"
+)
+JOURNAL_SPACE_AGAIN = Event(12, Severity.INFO, "the journal has space again")
 
 SATELLITE = Component(
     name="satellite",
@@ -29,6 +33,8 @@ SATELLITE = Component(
         TELECOMMAND_TAKEN,
         TELECOMMAND_REFUSED,
         STATES_NOT_RESTORED,
+        JOURNAL_NO_SPACE,
+        JOURNAL_SPACE_AGAIN,
     ),
     telemetry=(
         Field("latitude", "f32", "deg"),

@@ -36,6 +36,9 @@ class Executive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """The frame loop."""
 
     schedule: str = ""  # path of a schedule table; empty: the built-in one
+    tables: tuple[str, ...] = ()  # paths of those that a command may let fly in its place
+    catch_up_frames: Annotated[int, Meta(ge=0, le=100)] = 2  # handed out one by one after a late wake-up
+    demotion: Literal["processor", "wall", "off"] = "processor"  # which time of repeat offenders counts
     realtime: bool = True  # ask for SCHED_FIFO
     priority: Annotated[int, Meta(ge=1, le=98)] = 60
     lock_memory: bool = False

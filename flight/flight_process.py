@@ -7,6 +7,7 @@ touches no pixel but the class rows that the payload process offers.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -27,7 +28,8 @@ from flight.agent.egress import EgressGate
 from flight.agent.keys import generate_recipient_key
 from flight.agent.telecommand import TelecommandDesk
 from flight.command_activity import CommandActivity
-from flight.component import APPLICATIONS_DISABLED, BOOTED
+from flight.component import APPLICATIONS_DISABLED, BOOTED, JOURNAL_NO_SPACE, JOURNAL_SPACE_AGAIN
+from flight.executive.demotion import DemotionRule, TimeOf
 from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
 from flight.executive.housekeeping import housekeeping
@@ -35,6 +37,7 @@ from flight.executive.loop import Activity, FrameLoop
 from flight.executive.mode_machine import HEALTHY_GUARD, flight_machine
 from flight.executive.modes import Mode, ModeManager
 from flight.executive.supervisor import RunPaths
+from flight.executive.table_desk import TABLE_COMMANDS, TableDesk
 from flight.executive.telecommands import EXECUTIVE_COMMANDS, executive_handlers
 from flight.executive.verified import load_verified
 from flight.fallbacks import commissioning_tells
@@ -54,13 +57,18 @@ from flight.replay import replay
 from flight.satellite import Satellite
 from flight.services import cbor
 from flight.services.events import EventRing
-from flight.services.journal import read_journal
+from flight.services.journal import JournalLost, read_journal
 from flight.services.records import RecordKind
 from flight.services.telemetry import TelemetryPacket
 
 GROUND_ENTITY = 1  # CFDP entity of the ground; a satellite's is its spacecraft number + 256
 EVENTS = 512
 NOMINAL_TABLE = Path(__file__).resolve().parent / "executive" / "nominal.toml"
+_DEMOTION = {
+    "processor": DemotionRule(time_of=TimeOf.PROCESSOR),
+    "wall": DemotionRule(time_of=TimeOf.WALL),
+    "off": None,
+}
 
 
 def entity_of(spacecraft: int) -> int:
@@ -79,6 +87,8 @@ class FlightProcess:
         self.health = HealthGate(self.events)
         guards = {HEALTHY_GUARD: lambda: self.health.healthy}
         self.modes = ModeManager(self.events, machine=flight_machine(table.minor_us), guards=guards)
+        others = [load_verified(Path(path)) for path in config.executive.tables]
+        self.tables = TableDesk(table, others, parts.journal.append, self.events, self.modes)
         inbox: deque[Input] = deque()
         audit = AuditLog(parts.journal.append)
         terms = {name: application_terms(application) for name, application in parts.applications.items()}
@@ -100,8 +110,8 @@ class FlightProcess:
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
         self.commands = CommandActivity(
-            EXECUTIVE_COMMANDS,
-            executive_handlers(self.modes, self),
+            (*EXECUTIVE_COMMANDS, *TABLE_COMMANDS),
+            {**executive_handlers(self.modes, self), **self.tables.handlers()},
             TelecommandDesk(parts.keys.mission, config.satellite.spacecraft),
             parts.journal,
             clock,
@@ -109,7 +119,7 @@ class FlightProcess:
             table.minor_us,
         )
         records = read_journal(paths.journal)
-        replayed = replay(records, self.agent, self.gate, answers, downlink, audit, self.commands)
+        replayed = replay(records, self.agent, self.gate, answers, downlink, audit, self.commands, self.tables)
         for reason in replayed.refused:
             _log({"event": "not_restored", "message": reason})
         self.desk = PayloadDesk(
@@ -148,9 +158,18 @@ class FlightProcess:
             priority=config.executive.priority,
             lock_memory=config.executive.lock_memory,
             watchdog_fd=watchdog.fileno() if watchdog is not None else -1,
+            catch_up_frames=config.executive.catch_up_frames,
         )
-        activities: dict[str, Activity] = {**satellite.activities(), "garbage.collect": IdleCollector()}
-        self.loop = FrameLoop(table, activities, frames, clock, self.events, self.modes, self.health)
+        activities: dict[str, Activity] = {
+            **satellite.activities(),
+            "garbage.collect": IdleCollector(),
+            "table.scrub": self.tables.step,
+        }
+        demotion = _DEMOTION[config.executive.demotion]
+        first = self.tables.first()
+        self.loop = FrameLoop(first, activities, frames, clock, self.events, self.modes, self.health, demotion=demotion)
+        self.tables.bind(self.loop.tables)
+        self._no_space = False
 
     def warm_up(self) -> None:
         """Use once what is slow at its first use, before there are frames to be late for."""
@@ -167,8 +186,10 @@ class FlightProcess:
             self.loop.run(lambda: self._keep_on(stop, parent))
         finally:
             self.desk.close()
-            self.parts.journal.close()
-            self.parts.devices.close()
+            try:
+                self.parts.journal.close()
+            finally:
+                self.parts.devices.close()
 
     def numbers(self) -> dict[str, int]:
         """How commands name the activities."""
@@ -181,6 +202,7 @@ class FlightProcess:
     def send_telemetry(self, in_contact: bool) -> None:
         """Housekeeping of every component: to the limits, and in contact to the ground as far as the gate takes it."""
         now_s = self.parts.clock.mission_s()
+        self._watch_journal()
         for packet in (
             housekeeping(self.loop, self.parts.journal, now_s),
             self.satellite.telemetry(),
@@ -193,16 +215,26 @@ class FlightProcess:
             if in_contact:
                 self.gate.send_telemetry(packet)
 
+    def _watch_journal(self) -> None:
+        """While there is no space nothing becomes durable, so nothing that waits for that is done; frames go on."""
+        journal = self.parts.journal
+        if journal.no_space and not self._no_space:
+            self.events.emit(JOURNAL_NO_SPACE, queued=journal.queued_bytes)
+        elif self._no_space and not journal.no_space:
+            self.events.emit(JOURNAL_SPACE_AGAIN)
+        self._no_space = journal.no_space
+
     def _keep_on(self, stop: StopFlag, parent: Parent) -> bool:
         for activity, error in self.loop.take_failures():
             _log({"event": "raised", "activity": activity, "error": f"{type(error).__name__}: {error}"})
         while self.desk.failures:
             _log({"event": "refused", "reason": self.desk.failures.popleft()})
-        return not stop.is_set and parent.alive
+        return not stop.is_set and parent.alive and not self.parts.journal.lost
 
 
 def _log(record: dict[str, object]) -> None:
-    print(json.dumps({"process": "flight", **record}), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # the log may lie on a disk that is full
+        print(json.dumps({"process": "flight", **record}), file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -218,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Fly until SIGTERM. 2: it cannot begin."""
+    """Fly until SIGTERM. 1: the journal writer is gone. 2: it cannot begin."""
     arguments = _parser().parse_args(argv)
     parent, stop = Parent(signal.SIGTERM, arguments.parent), StopFlag()
     lower_rights(nice=0, memory_mb=None)  # a core dump of this process would hold the keys
@@ -231,8 +263,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for name, reason in parts.disabled.items():
         _log({"event": "application_disabled", "application": name, "message": reason})
-    process.run(stop, parent)
-    return 0
+    try:
+        process.run(stop, parent)
+    except JournalLost as error:
+        _log({"event": "journal_lost", "code": error.code, "message": str(error)})
+        return 1
+    return 1 if parts.journal.lost else 0  # 1: the supervisor begins anew, with another writer
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from flight.agent.core import AgentCore
 from flight.agent.egress import EgressGate
 from flight.agent.errors import EgressRefused
 from flight.command_activity import CommandActivity
+from flight.executive.table_desk import TableDesk
 from flight.link.downlink import Downlink
 from flight.pipeline.answers import AnswerDesk
 from flight.services.journal_format import JournalRecord
@@ -34,6 +35,7 @@ def replay(
     downlink: Downlink,
     audit: AuditLog,
     commands: CommandActivity,
+    tables: TableDesk | None = None,
 ) -> Replayed:
     """Hand out the records, in order. Nothing raises: what makes no sense is counted by the room that it belongs to."""
     products: list[bytes] = []
@@ -52,6 +54,8 @@ def replay(
             audit.replay(record.payload)
         elif record.kind in (RecordKind.TELECOMMAND, RecordKind.SERVICES):
             commands.replay(record.kind, record.payload)
+        elif record.kind == RecordKind.TABLE and tables is not None:
+            tables.replay(record.payload)
     commands.begin()
     refused = []
     # the gate may refuse, and writes that down: only when the audit chain has been followed to its end

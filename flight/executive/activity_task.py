@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from flight.executive.demotion import Offender
 from flight.executive.frame_context import FrameContext
@@ -12,6 +13,7 @@ from flight.executive.schedule import Criticality, Entry, Overrun, ScheduleTable
 
 Activity = Callable[[FrameContext], None]
 NEVER = -1
+NO_MODES: Final[frozenset[Mode]] = frozenset()
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class Task:
     sheds: bool
     period: int  # frames; as declared, or longer once demoted
     criticality: Criticality  # as declared, or lower once demoted
+    flown_modes: frozenset[Mode]  # as declared, or none while its group is switched off
     counters: ActivityCounters = field(default_factory=ActivityCounters)
     pending: int = NEVER  # the frame whose instance waits to be started
     raises_in_a_row: int = 0
@@ -93,6 +96,7 @@ def make_tasks(
             sheds=entry.overrun is Overrun.SHED,
             period=entry.period,
             criticality=entry.criticality,
+            flown_modes=modes_of(entry),
         )
         for entry in table.entries
     )

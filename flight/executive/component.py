@@ -41,6 +41,16 @@ TABLE_ACTIVATED = Event(35, Severity.INFO, "table {table:u64} flies from frame {
 TABLE_KEPT = Event(36, Severity.INFO, "table {table:u64} passed its probation: the last good one")
 TABLE_RETURNED = Event(37, Severity.ERROR, "table {table:u64} given up, reason {reason:u8}: back to {good:u64}")
 TABLE_REFUSED = Event(38, Severity.WARNING, "table {table:u64} refused, reason {reason:u8}, {problems:u16} problems")
+GROUP_SWITCHED = Event(39, Severity.INFO, "group {group:u8} of activities switched, on {on:u8}")
+TABLE_MENDED = Event(
+    40,
+    Severity.WARNING,
+    "table {table:u64}: memory of activity {activity:u8} mended, finding {finding:u8}, {times:u32} times so far",
+)
+TABLE_DAMAGED = Event(
+    41, Severity.CRITICAL, "table {table:u64}: an entry is damaged beyond repair, safe mode asked for"
+)
+TABLE_NOT_RESTORED = Event(42, Severity.ERROR, "table {table:u64} was the last good one and is not on board any more")
 
 EXECUTIVE = Component(
     name="executive",
@@ -71,6 +81,10 @@ EXECUTIVE = Component(
         TABLE_KEPT,
         TABLE_RETURNED,
         TABLE_REFUSED,
+        GROUP_SWITCHED,
+        TABLE_MENDED,
+        TABLE_DAMAGED,
+        TABLE_NOT_RESTORED,
     ),
     telemetry=(  # the housekeeping packet
         Field("mode", "u8"),
@@ -99,5 +113,6 @@ EXECUTIVE = Component(
         Field("journal_sequence", "u64"),
         Field("journal_durable", "u64"),
         Field("journal_queued", "u32", "B"),
+        Field("tables_mended", "u32"),
     ),
 )

@@ -55,4 +55,5 @@ def housekeeping(loop: FrameLoop, journal: JournalQueue, now_s: float) -> Teleme
         journal_sequence=journal.sequence,
         journal_durable=journal.durable,
         journal_queued=journal.queued_bytes,
+        tables_mended=loop.tables.mended,
     )

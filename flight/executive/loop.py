@@ -116,7 +116,7 @@ class FrameLoop:
         tasks, position = self._tasks, 0
         while position < len(tasks):  # an iterator would be an object of its own in every frame
             task = tasks[position]
-            if mode in task.modes:
+            if mode in task.flown_modes:
                 if task.is_due(frame):
                     task.counters.due += 1
                     task.drop_pending()
@@ -261,7 +261,7 @@ class FrameLoop:
         for task in self._tasks:
             entry = task.entry
             newest = frame - 1 - (frame - 1 - entry.phase) % task.period
-            if mode not in task.modes or newest < max(first, entry.phase):
+            if mode not in task.flown_modes or newest < max(first, entry.phase):
                 continue
             oldest = max(first, entry.phase)
             missed = (newest - entry.phase) // task.period - (oldest - 1 - entry.phase) // task.period
@@ -284,7 +284,7 @@ class FrameLoop:
         mine = tasks[position].criticality
         while (position := position + 1) < len(tasks):
             task = tasks[position]
-            if task.criticality <= mine or task.disabled or mode not in task.modes:
+            if task.criticality <= mine or task.disabled or mode not in task.flown_modes:
                 continue
             if task.pending != NEVER or task.is_due(frame):
                 owed += task.cost_ns

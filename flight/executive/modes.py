@@ -36,6 +36,7 @@ class Cause(IntEnum):
     RAISED = 3  # a critical activity, or what is done on entering a mode, raises
     PLATFORM = 4  # the spacecraft bus asks for it
     TIMER = 5  # the mode lasted longer than is declared
+    MEMORY = 6  # what is flown is damaged beyond repair
 
 
 class Refusal(IntEnum):

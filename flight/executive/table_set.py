@@ -9,12 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flight.executive.activity_meter import ActivityMeter
-from flight.executive.activity_task import Activity, Task, make_tasks
-from flight.executive.component import TABLE_ACTIVATED, TABLE_KEPT, TABLE_REFUSED, TABLE_RETURNED, TABLE_STAGED
+from flight.executive.activity_task import NO_MODES, Activity, Task, make_tasks
+from flight.executive.component import (
+    GROUP_SWITCHED,
+    TABLE_ACTIVATED,
+    TABLE_KEPT,
+    TABLE_MENDED,
+    TABLE_REFUSED,
+    TABLE_RETURNED,
+    TABLE_STAGED,
+)
 from flight.executive.demoter import Demoter
 from flight.executive.errors import ActivityUnknown, ExecutiveError, ScheduleRefused
 from flight.executive.health import HealthGate
 from flight.executive.schedule import Analysis, ScheduleTable, analyse
+from flight.executive.table_guard import Finding, TableGuard
 from flight.executive.table_swap import Move, Outcome, Probation, Refusal, TableSwap
 from flight.services.events import EventRing
 
@@ -38,6 +47,7 @@ class PreparedTable:
 
     table: ScheduleTable
     tasks: tuple[Task, ...]
+    guard: TableGuard
 
 
 class TableSet:
@@ -58,6 +68,10 @@ class TableSet:
         self._activities, self._meter, self._events = activities, meter, events
         self._health, self._demoter = health, demoter
         self._numbers: dict[str, int] = {}
+        self._groups: list[str] = []  # in the order of their numbers
+        self._off: set[str] = set()
+        self._scrub_position = 0
+        self.mended = 0
         self.swap = TableSwap(table.hash, probation)
         self._active = self._good = self._prepare(table)
         self._standby: PreparedTable | None = None
@@ -89,6 +103,39 @@ class TableSet:
     def numbers(self) -> dict[str, int]:
         """How events name the activities. A number is never given anew."""
         return dict(self._numbers)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """How commands name the groups: by place. A number is never given anew."""
+        return tuple(self._groups)
+
+    def switch(self, group: int, on: bool) -> bool:
+        """By command: the activities of a group run or do not, in every table, until the next start. False: unknown."""
+        if not 0 <= group < len(self._groups):
+            return False
+        name = self._groups[group]
+        (self._off.discard if on else self._off.add)(name)
+        for task in self._active.tasks:
+            self._stand(task)
+        self._events.emit(GROUP_SWITCHED, group=group, on=int(on))
+        return True
+
+    def scrub(self) -> Finding:
+        """Check the next entry of the table that flies. Mended is told; what is lost is not started any more."""
+        tasks = self._active.tasks
+        position = self._scrub_position = (self._scrub_position + 1) % len(tasks)
+        task, finding = tasks[position], self._active.guard.check(position)
+        if finding is Finding.LOST:
+            if task.disabled:
+                return Finding.SOUND  # told already
+            task.disabled = True
+        elif finding is not Finding.SOUND:
+            self.mended += 1
+            self._events.emit(
+                TABLE_MENDED, table=short_hash(self.table), activity=task.number, finding=finding, times=self.mended
+            )
+        self._stand(task)
+        return finding
 
     def stage(self, table: ScheduleTable, verdict: Analysis | None = None) -> None:
         """Let `table` fly from the next major frame on, in place of what was staged before. Each refusal is an event.
@@ -162,7 +209,19 @@ class TableSet:
     def _prepare(self, table: ScheduleTable) -> PreparedTable:
         for entry in table.entries:
             self._numbers.setdefault(entry.activity, len(self._numbers))
-        return PreparedTable(table, make_tasks(table, self._activities, self._numbers))
+            if entry.group and entry.group not in self._groups:
+                self._groups.append(entry.group)
+        tasks = make_tasks(table, self._activities, self._numbers)
+        return PreparedTable(table, tasks, TableGuard(tasks, self._activities))
+
+    def _stand(self, task: Task) -> None:
+        """What is derived from the entry: with its group, and with what a rule of demotion made of it."""
+        task.flown_modes = NO_MODES if task.entry.group in self._off else task.modes
+        if task.offender is None:
+            task.period, task.criticality = task.entry.period, task.entry.criticality
+        else:
+            standing = task.offender.standing()
+            task.period, task.criticality = standing.period, standing.criticality
 
     def _take_over(self, before: PreparedTable, frame: int) -> None:
         """The active table's tasks go on with what their activities are; those that left it end."""
@@ -177,6 +236,7 @@ class TableSet:
             name = task.entry.activity
             task.take_over(self._every.get(name), RAISES_TO_DISABLE)
             self._every[name] = task
+            self._stand(task)
             self._meter.declare(task.number, task.entry.wcet_us)
             if self._demoter is not None:
                 self._demoter.enrol(task)

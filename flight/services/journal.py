@@ -7,6 +7,7 @@ has reached the sequence that append() gave to its record.
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 import struct
@@ -21,6 +22,7 @@ from flight.services.journal_format import (
     JournalFull,
     JournalLost,
     JournalMissing,
+    JournalNoSpace,
     JournalNotReady,
     JournalReader,
     JournalRecord,
@@ -35,6 +37,7 @@ from flight.services.records import RecordKind
 __all__ = [
     "HELLO",
     "MAX_PAYLOAD_BYTES",
+    "NO_SPACE",
     "REPORT",
     "FileJournal",
     "FileStorage",
@@ -43,6 +46,7 @@ __all__ = [
     "JournalFull",
     "JournalLost",
     "JournalMissing",
+    "JournalNoSpace",
     "JournalNotReady",
     "JournalReader",
     "JournalRecord",
@@ -57,7 +61,9 @@ __all__ = [
 
 HELLO = struct.Struct(">4sQQ")  # "SWJH", highest durable sequence, torn octets cut off at start
 HELLO_MAGIC = b"SWJH"
-REPORT = struct.Struct(">Q")  # highest durable sequence
+REPORT = struct.Struct(">Q")  # highest durable sequence; with NO_SPACE while the medium has no room for more
+NO_SPACE = 1 << 63
+_NO_SPACE_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 APPEND_SEND_BYTES = 64 << 10  # the most that append() hands to the socket, so that a large record costs no slot dear
 POLL_SEND_BYTES = 256 << 10
 _MAX_VIEWS = 64  # buffers in one sendmsg
@@ -90,11 +96,17 @@ class FileJournal:
         return record.sequence
 
     def commit(self, octets: bytes, last_sequence: int) -> None:
-        """Write and sync packed records that go on from the last one up to `last_sequence`, all with one sync."""
+        """Write and sync packed records that go on from the last one up to `last_sequence`, all with one sync.
+
+        Raises JournalNoSpace, after which the same may be tried again, and JournalStorageFailed, which is the end.
+        """
         if self._failed:
             raise JournalStorageFailed("an earlier write or sync failed")
         try:
             self._storage.write(self._end, octets)
+        except OSError as error:
+            self._take_back(error)
+        try:
             self._storage.sync()
         except OSError as error:
             self._failed = True
@@ -103,6 +115,17 @@ class FileJournal:
             raise JournalStorageFailed(error.strerror or str(error)) from error
         self._end += len(octets)
         self._durable = last_sequence
+
+    def _take_back(self, error: OSError) -> None:
+        """A write failed, and nothing was synced: without what it left behind the journal is what it was."""
+        try:
+            self._storage.cut(self._end, aside=False)
+        except OSError:
+            self._failed = True
+        if self._failed or error.errno not in _NO_SPACE_ERRORS:
+            self._failed = True
+            raise JournalStorageFailed(error.strerror or str(error)) from error
+        raise JournalNoSpace(error.strerror or str(error)) from error
 
     def poll(self) -> int:
         """The highest durable sequence."""
@@ -147,6 +170,7 @@ class WriterClient:
         self._ready = False
         self._lost = ""
         self.torn_bytes = 0  # what the writer cut off when it started
+        self.no_space = False  # the writer has said that the medium has no room: it tries again by itself
 
     @property
     def sequence(self) -> int:
@@ -162,6 +186,11 @@ class WriterClient:
     def queued_bytes(self) -> int:
         """Octets not yet handed to the socket."""
         return self._queued
+
+    @property
+    def lost(self) -> str:
+        """Why nothing appended can become durable any more; empty: it can."""
+        return self._lost
 
     def ready(self, timeout_s: float) -> int:
         """Wait, before the first frame, until the writer owns the file and has cut its tail; returns the last sequence.
@@ -270,6 +299,8 @@ class WriterClient:
         if self._ready and whole:
             reported = REPORT.unpack_from(self._inbox, whole - REPORT.size)[0]
             del self._inbox[:whole]
+            self.no_space = reported >= NO_SPACE
+            reported &= ~NO_SPACE
             if not self._durable <= reported <= self._sequence:
                 self._lost = (
                     f"the journal writer reported sequence {reported}, {self._durable}..{self._sequence} expected"

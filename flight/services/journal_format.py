@@ -69,6 +69,12 @@ class JournalStorageFailed(JournalError, OSError):
     code = "journal_storage_failed"
 
 
+class JournalNoSpace(JournalError, OSError):
+    """The medium has no room for these records. What was durable is, and they may be committed again later."""
+
+    code = "journal_no_space"
+
+
 class JournalMissing(JournalError, FileNotFoundError):
     """No journal under that path."""
 

@@ -20,8 +20,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from flight.services.journal import HELLO, HELLO_MAGIC, REPORT, FileJournal
-from flight.services.journal_format import HEAD, MAGIC, MAX_PAYLOAD_BYTES, JournalError, JournalRecord
+from flight.services.journal import HELLO, HELLO_MAGIC, NO_SPACE, REPORT, FileJournal
+from flight.services.journal_format import HEAD, MAGIC, MAX_PAYLOAD_BYTES, JournalError, JournalNoSpace, JournalRecord
 from flight.services.journal_storage import FileStorage, SlowStorage, Storage
 
 GROUP_BYTES = 4 << 20  # one sync takes no more than this and the record that crosses it
@@ -71,6 +71,7 @@ class Writer:
         self._stream = RecordStream(journal.poll())
         self._sending = HELLO.pack(HELLO_MAGIC, journal.poll(), journal.torn_bytes)
         self._report: int | None = None
+        self._held: tuple[bytes, int] | None = None  # a group for which there was no space, and its last sequence
 
     def serve(self) -> None:
         """Commit groups until the socket ends or `stop` says so. Raises JournalStorageFailed, StreamInvalid."""
@@ -78,8 +79,15 @@ class Writer:
         open_ = True
         while open_ and not self._stop():
             self._answer()
-            select.select([self._connection], [self._connection] if self._sending else [], [], _TICK_S)
-            open_ = self._commit_what_came()
+            # while a group is held nothing is read: the flight process's bounded queue fills, and it waits
+            reading = [self._connection] if self._held is None else []
+            select.select(reading, [self._connection] if self._sending else [], [], _TICK_S)
+            if self._held is not None:
+                self._commit(*self._held)
+            if self._held is None:
+                open_ = self._commit_what_came()
+            elif self._has_ended():
+                raise JournalNoSpace("the flight process has ended, and there is still no space for its last records")
 
     def _commit_what_came(self) -> bool:
         """One group: everything that has arrived, one write, one sync. False when the socket has ended."""
@@ -101,11 +109,30 @@ class Writer:
                 size += len(packed[-1])
                 last = record.sequence
         if packed:
-            self._journal.commit(b"".join(packed), last)
-            self._report = last  # reports are cumulative: one not yet sent is replaced
+            self._commit(b"".join(packed), last)
         if not open_:
             self._answer()
+            if self._held is not None:
+                raise JournalNoSpace("no space for the last records")
         return open_
+
+    def _commit(self, octets: bytes, last: int) -> None:
+        try:
+            self._journal.commit(octets, last)
+        except JournalNoSpace as error:
+            if self._held is None:
+                _say(f"{error}: waiting for space")
+                self._report = self._journal.durable | NO_SPACE
+            self._held = (octets, last)
+            return
+        self._held = None
+        self._report = last  # reports are cumulative: one not yet sent is replaced
+
+    def _has_ended(self) -> bool:
+        """Whether the other end is gone. What it has sent before stays in the socket."""
+        poller = select.poll()
+        poller.register(self._connection, select.POLLRDHUP)
+        return bool(poller.poll(0))
 
     def _answer(self) -> None:
         while self._sending or self._report is not None:
@@ -125,6 +152,11 @@ def command(descriptor: int, path: Path, fsync_delay_s: float = 0.0) -> list[str
     """The argument list that starts a writer on the inherited `descriptor`."""
     argv = [sys.executable, "-m", "flight.services.journal_process", "--fd", str(descriptor), "--path", str(path)]
     return [*argv, "--fsync-delay-s", str(fsync_delay_s)] if fsync_delay_s else argv
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # the log may lie on the same full disk
+        print(f"journal: {text}", file=sys.stderr, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -151,13 +183,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 storage = SlowStorage(storage, chosen.fsync_delay_s, time.sleep)
             journal = FileJournal(storage)
             if journal.torn_bytes:
-                print(f"journal: {journal.torn_bytes} torn bytes cut off and set aside", file=sys.stderr, flush=True)
+                _say(f"{journal.torn_bytes} torn bytes cut off and set aside")
             Writer(
                 connection, journal, lambda: bool(told_at) and time.monotonic() - told_at[0] > chosen.grace_s
             ).serve()
             journal.close()
         except (JournalError, OSError) as error:
-            print(f"journal: {error}", file=sys.stderr, flush=True)
+            _say(str(error))
             return 1
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable
@@ -28,8 +29,8 @@ class Storage(Protocol):
         """Return once everything written is on the medium. Raises OSError."""
         ...
 
-    def cut(self, size: int) -> None:
-        """Keep the first `size` octets, durably. What is cut off is set aside where the storage can."""
+    def cut(self, size: int, *, aside: bool = True) -> None:
+        """Keep the first `size` octets, durably. What is cut off is set aside where the storage can, if it is asked."""
         ...
 
     def close(self) -> None: ...
@@ -65,14 +66,18 @@ class FileStorage:
     def sync(self) -> None:
         os.fdatasync(self._descriptor)
 
-    def cut(self, size: int) -> None:
+    def cut(self, size: int, *, aside: bool = True) -> None:
         end = self.size()
-        if end > size:
-            with self._path.with_name(self._path.name + ".torn").open("wb") as aside:
-                for offset in range(size, end, _COPY_BYTES):
-                    aside.write(self.read(offset, min(_COPY_BYTES, end - offset)))
+        if end > size and aside:
+            self._set_aside(size, end)
         os.ftruncate(self._descriptor, size)
         os.fsync(self._descriptor)
+
+    def _set_aside(self, size: int, end: int) -> None:
+        """Where there is room for it: what is cut off must not keep the journal from being cut."""
+        with contextlib.suppress(OSError), self._path.with_name(self._path.name + ".torn").open("wb") as aside:
+            for offset in range(size, end, _COPY_BYTES):
+                aside.write(self.read(offset, min(_COPY_BYTES, end - offset)))
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -104,7 +109,7 @@ class MemoryStorage:
     def sync(self) -> None:
         return None
 
-    def cut(self, size: int) -> None:
+    def cut(self, size: int, *, aside: bool = True) -> None:
         del self._octets[size:]
 
     def close(self) -> None:

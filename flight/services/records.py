@@ -19,3 +19,4 @@ class RecordKind(IntEnum):
     AUDIT = 30  # flight/agent/egress.py: what left, or was refused
     SERVICES = 31  # flight/command_activity.py: the states of sequences, limits and arming
     TELECOMMAND = 32  # flight/command_activity.py: one that was believed, before it is done
+    TABLE = 33  # flight/executive/table_desk.py: the schedule table that a restart begins with

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import struct
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from flight.services.journal import (
     FileJournal,
     FileStorage,
     JournalMissing,
+    JournalNoSpace,
     JournalReader,
     JournalRecord,
     JournalStorageFailed,
@@ -62,7 +64,7 @@ class LyingDisk:
         self._durable = bytes(self._seen)
         self._unsynced.clear()
 
-    def cut(self, size: int) -> None:
+    def cut(self, size: int, *, aside: bool = True) -> None:
         self._unsynced.append((size, None))
         del self._seen[size:]
         self._maybe_fail()
@@ -225,6 +227,59 @@ def test_after_a_failed_sync_nothing_more_is_accepted() -> None:
         journal.append(RecordKind.JOB, b"two")
     assert journal.poll() == 1
     assert [record.payload for record in records_of(disk)] == [b"one"]
+
+
+class SmallDisk(MemoryStorage):
+    """Has room for `room` octets; a write beyond it leaves a part behind."""
+
+    room = 1 << 30
+
+    def write(self, offset: int, octets: bytes) -> None:
+        fits = max(0, self.room - offset)
+        super().write(offset, octets[:fits])
+        if fits < len(octets):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.binary(max_size=60), st.integers(0, 120)), min_size=1, max_size=12))
+def test_without_space_nothing_is_half_written_and_the_same_goes_on_when_there_is_some(
+    appended: list[tuple[bytes, int]],
+) -> None:
+    disk = SmallDisk()
+    journal = FileJournal(disk)
+    written: list[bytes] = []
+    for payload, room in appended:
+        disk.room = disk.size() + room
+        try:
+            journal.append(RecordKind.JOB, payload)
+        except JournalNoSpace:
+            assert [record.payload for record in records_of(disk)] == written
+            assert JournalReader(disk).torn_bytes == 0
+            disk.room = 1 << 30
+            journal.append(RecordKind.JOB, payload)
+        written.append(payload)
+        assert [record.payload for record in records_of(disk)] == written
+    assert journal.poll() == len(written)
+
+
+def test_another_failure_of_a_write_is_the_end_of_the_journal() -> None:
+    class BrokenDisk(MemoryStorage):
+        broken = False
+
+        def write(self, offset: int, octets: bytes) -> None:
+            if self.broken:
+                raise OSError(errno.EIO, "Input/output error")
+            super().write(offset, octets)
+
+    disk = BrokenDisk()
+    journal = FileJournal(disk)
+    disk.broken = True
+    with pytest.raises(JournalStorageFailed, match="Input/output"):
+        journal.append(RecordKind.JOB, b"one")
+    disk.broken = False
+    with pytest.raises(JournalStorageFailed):
+        journal.append(RecordKind.JOB, b"one")
 
 
 def test_a_record_of_16_mib_is_kept_and_a_larger_one_refused(tmp_path: Path) -> None:

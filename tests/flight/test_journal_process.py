@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -216,6 +217,52 @@ def test_a_killed_writer_is_reported_as_lost(start: Start) -> None:
     process.wait()
     with pytest.raises(JournalLost):
         client.poll()
+
+
+def wait_for(client: WriterClient, done: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not done():
+        client.poll()
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def test_a_full_disk_is_told_and_what_was_appended_is_written_when_there_is_space_again(
+    start: Start, tmp_path: Path
+) -> None:
+    client, process = start()
+    client.ready(PATIENCE_S)
+    wait_durable(client, client.append(RecordKind.JOB, b"one"))
+    size = (tmp_path / "journal").stat().st_size
+    hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size + 10, hard))  # the next record fits in part
+    payloads = [b"two", bytes(1000), b"four"]
+    last = [client.append(RecordKind.JOB, payload) for payload in payloads][-1]
+    wait_for(client, lambda: client.no_space)
+    assert client.durable == 1
+    assert (tmp_path / "journal").stat().st_size == size
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    wait_for(client, lambda: client.durable == last)
+    assert not client.no_space
+    client.close()
+    assert process.wait(PATIENCE_S) == 0
+    assert [record.payload for record in read_journal(tmp_path / "journal")] == [b"one", *payloads]
+
+
+def test_a_writer_without_space_ends_with_its_flight_process_and_keeps_what_was_durable(
+    start: Start, tmp_path: Path
+) -> None:
+    client, process = start()
+    client.ready(PATIENCE_S)
+    wait_durable(client, client.append(RecordKind.JOB, b"one"))
+    hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, hard))
+    client.append(RecordKind.JOB, b"two")
+    wait_for(client, lambda: client.no_space)
+    with pytest.raises(JournalLost):
+        client.close(timeout_s=0.2)
+    assert process.wait(PATIENCE_S) == 1
+    assert [record.payload for record in read_journal(tmp_path / "journal")] == [b"one"]
 
 
 def test_a_storage_that_cannot_be_opened_ends_with_status_1(tmp_path: Path) -> None:

@@ -97,7 +97,8 @@ def test_damaged_octets_are_refused_or_are_another_geometry(data: Any) -> None:
 
 
 WRONG = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.binary(max_size=4),
+    st.none(), st.booleans(), st.integers(-(1 << 64), (1 << 64) - 1), st.floats(allow_nan=False, allow_infinity=False),
+    st.binary(max_size=4),
     st.text(max_size=4), st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=8),
 )  # fmt: skip
 

@@ -1,0 +1,103 @@
+"""Faults of the executive in a whole satellite, by telecommand and from outside: told, and the frame count goes on."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+
+import pytest
+
+from flight.agent.telecommand import Telecommand
+from flight.executive.schedule import load
+from flight.executive.verified import sealed
+from flight.flight_process import NOMINAL_TABLE
+from flight.link.apids import Apid
+from flight.services import dictionary
+from flight.services.events import EventRecord
+from tests.faults.flown import SPACECRAFT, T0
+from tests.faults.test_processes import LIMIT_S, Watched, pid_of
+
+pytestmark = pytest.mark.slow
+
+
+class TwoTables(Watched):
+    """Has a second table on board: garbage is collected half as often."""
+
+    counter = 0
+
+    def configured(self, text: str) -> str:
+        nominal = NOMINAL_TABLE.read_text()
+        at = nominal.index('activity = "garbage.collect"')
+        changed = nominal[:at] + nominal[at:].replace("period = 10\n", "period = 20\n", 1)
+        self.other = self.folder / "other.toml"
+        self.other.write_text(sealed(changed, "other.toml"))
+        return text.replace("realtime = false }", f'realtime = false, tables = ["{self.other}"] }}')
+
+    def order(self, octets: bytes) -> None:
+        self.counter += 1
+        command = Telecommand(self.counter, 7, octets, T0 + 10**7)
+        self._send(Apid.TELECOMMAND, command.sign(self.mission.private, self.mission.key_id, SPACECRAFT))
+
+    def said(self) -> list[str]:
+        return [dictionary.describe(EventRecord.unpack(octets)) for octets in self.events]
+
+    def released(self) -> float:
+        return self.numbers("executive").get("frames_released", 0)
+
+
+@pytest.fixture(scope="module")
+def flown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoTables]:
+    watched = TwoTables(tmp_path_factory.mktemp("executive"))
+    try:
+        watched.run_until(watched.processing, LIMIT_S)
+        yield watched
+    finally:
+        watched.stop()
+
+
+def test_a_journal_without_space_is_told_the_frames_go_on_and_the_job_is_done_when_there_is_space(
+    flown: TwoTables,
+) -> None:
+    writer = pid_of(flown, "journal")
+    hard = resource.prlimit(writer, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(writer, resource.RLIMIT_FSIZE, (0, hard))
+    flown.run_until(lambda: any("no space for the journal" in text for text in flown.said()), LIMIT_S)
+    before = flown.released()
+    flown.run_until(lambda: flown.released() >= before + 200, LIMIT_S)
+    assert not flown.ended(), "nothing becomes durable, so nothing is done"
+    assert flown.numbers("executive")["healthy"] == 1
+    assert pid_of(flown, "journal") == writer
+    resource.prlimit(writer, resource.RLIMIT_FSIZE, (hard, hard))
+    flown.run_until(lambda: "satellite: the journal has space again" in flown.said(), LIMIT_S)
+    flown.run_until(flown.delivered, LIMIT_S)
+    flown.product().check_content()
+    assert flown.numbers("executive")["activities_disabled"] == 0
+
+
+def test_a_journal_writer_that_is_killed_is_replaced_with_the_flight_process_and_the_work_goes_on(
+    flown: TwoTables,
+) -> None:
+    before = {name: pid_of(flown, name) for name in ("flight", "journal")}
+    restarts = sum("the flight process began, restart" in text for text in flown.said())
+    flown.kill("journal")
+    flown.run_until(
+        lambda: sum("the flight process began, restart" in text for text in flown.said()) > restarts, LIMIT_S
+    )
+    assert all(pid_of(flown, name) != pid for name, pid in before.items())
+    flown.run_until(lambda: 0 < flown.released() < 500, LIMIT_S)
+
+
+def test_a_table_is_replaced_by_telecommand_and_given_up_again(flown: TwoTables) -> None:
+    short = int(load(flown.other).hash[:16], 16)
+    flown.order(bytes.fromhex("0104") + short.to_bytes(8, "big"))
+    flown.run_until(lambda: any(f"table {short} flies from frame" in text for text in flown.said()), LIMIT_S)
+    flown.order(bytes.fromhex("0106"))
+    flown.run_until(lambda: any(f"table {short} given up, reason 3" in text for text in flown.said()), LIMIT_S)
+    before = flown.released()
+    flown.run_until(lambda: flown.released() >= before + 100, LIMIT_S)
+    assert flown.numbers("executive")["tables_mended"] == 0
+
+
+def test_a_table_that_is_not_on_board_is_answered_by_a_failure(flown: TwoTables) -> None:
+    flown.order(bytes.fromhex("0104") + bytes(8))
+    flown.run_until(lambda: any("command 260 of source 7 failed" in text for text in flown.said()), LIMIT_S)
