@@ -1,8 +1,9 @@
 """The supervisor: starts the satellite's processes, owns their shared memory, restarts what dies.
 
-It decides nothing else. The flight process holds the keys and the radio, the camera process the sensor, the payload
-process the models; the journal writer lives and dies with the flight process it serves, because the journal
-is replayed when a new flight process begins. A kill of any of them is a restart, not a lost satellite.
+A camera or payload process that lives and gives no sign of life for a declared time is made to end and restarted too
+(docs/health.md). It decides nothing else. The flight process holds the keys and the radio, the camera process the
+sensor, the payload process the models; the journal writer lives and dies with the flight process it serves, because
+the journal is replayed when a new flight process begins. A kill of any of them is a restart, not a lost satellite.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
 from flight.config import SatelliteConfig
 from flight.executive.errors import ExecutiveError
+from flight.executive.health_notices import Heartbeats, Notice, NoticeBox, NoticeKind, NoticeSender, ProcessNumber
+from flight.executive.health_silence import Liveness, Reaction, SilenceWatch
 from flight.pipeline.answer_slots import create_answer_memory
 from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup, flown_setup
 from flight.pipeline.shared_memory import read_only
@@ -34,6 +37,14 @@ MAX_BACKOFF_S = 2.0
 STEADY_S = 1.0  # a process that lived this long begins again at the first back-off
 DRAIN_S = 15.0  # the journal writer's time to commit what it has received
 STOP_S = 5.0
+CHECK_S = 1.0  # between two looks at who gave a sign of life
+TILE_LIMITS = 1.5  # a payload process may be silent this much longer than a tile may take
+# a block of lines and the loading of a graph take less
+LIVENESS = Liveness(silent_s=12.0, begin_s=60.0, end_s=1.0)
+WATCHED = ("camera", "payload")
+FLIGHT_MODULE = "flight.flight_process"
+# the flight process alone may speak to the service manager: another could feed its watchdog
+NOTIFY_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 class ProcessNotStarted(ExecutiveError, OSError):
@@ -69,6 +80,16 @@ class RunPaths:
         """name -> process id, for operators and for tests that kill."""
         return self.root / "pids.json"
 
+    @property
+    def notices(self) -> Path:
+        """Where the flight process hears of the processes."""
+        return self.root / "notices.sock"
+
+    @property
+    def requests(self) -> Path:
+        """Where the supervisor is asked to restart one."""
+        return self.root / "requests.sock"
+
     def endpoint(self, name: str) -> str:
         """The control endpoint of the camera or the payload process."""
         return f"ipc://{self.root / (name + '.ipc')}"
@@ -86,6 +107,9 @@ class _Child:
     due_s: float = 0.0
     restarts: int = -1
     pidfd: int = -1
+    hung: int = 0
+    beats: Heartbeats | None = None
+    watch: SilenceWatch | None = None
 
 
 @dataclass(slots=True)
@@ -97,6 +121,7 @@ class Supervisor:
     paths: RunPaths
     clock: Clock
     report: Callable[[Mapping[str, object]], None]  # one record a line of the log
+    liveness: Liveness = LIVENESS  # of the camera and the payload process
     _children: dict[str, _Child] = field(default_factory=dict)
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _stopping: bool = False
@@ -105,6 +130,7 @@ class Supervisor:
     _strip_read_fd: int = -1
     _answer_fd: int = -1
     _inference: InferenceSetup = FLOAT_ON_CPU
+    _notices: NoticeSender | None = None
 
     def run(self) -> int:
         """Exit status of the flight process: 0 when it ended as commanded."""
@@ -120,15 +146,20 @@ class Supervisor:
         previous_wakeup = signal.set_wakeup_fd(wake_write)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         self._selector.register(wake_read, selectors.EVENT_READ, "wake")
+        requests = NoticeBox(self.paths.requests)
+        self._selector.register(requests, selectors.EVENT_READ, "requests")
+        self._notices = NoticeSender(self.paths.notices)
         self._children = {
             "flight": _Child("flight", self._start_flight),
             "camera": _Child("camera", self._start_camera),
             "payload": _Child("payload", self._start_payload),
         }
         try:
-            return self._loop(wake_read)
+            return self._loop(wake_read, requests)
         finally:
             self._stop_all()
+            self._notices.close()
+            requests.close()
             signal.set_wakeup_fd(previous_wakeup)
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -136,22 +167,62 @@ class Supervisor:
                 os.close(descriptor)
             self._selector.close()
 
-    def _loop(self, wake_read: int) -> int:
+    def _loop(self, wake_read: int, requests: NoticeBox) -> int:
         while not self._stopping:
             now_s = self.clock.host_s()
             for child in self._children.values():
                 if child.process is None and now_s >= child.due_s:
                     self._start(child)
+                self._watch(child, now_s)
             waits = [child.due_s - now_s for child in self._children.values() if child.process is None]
-            for key, _ in self._selector.select(max(0.0, min(waits)) if waits else 1.0):
+            for key, _ in self._selector.select(min([CHECK_S, *(max(0.0, wait_s) for wait_s in waits)])):
                 if key.data == "wake":
                     with contextlib.suppress(BlockingIOError):
                         os.read(wake_read, 4096)
+                    continue
+                if key.data == "requests":
+                    self._asked(requests.take())
                     continue
                 status = self._ended(self._children[key.data])
                 if key.data == "flight" and (status == 0 or (status == 2 and self._never_flew())):
                     return status
         return 0
+
+    def _limits(self, name: str) -> Liveness:
+        """A tile that takes too long is to end by its own limit first, which is looked at four times in that time."""
+        if name != "payload":
+            return self.liveness
+        tile_s = TILE_LIMITS * self._inference.policy.tile_limit_s
+        return replace(self.liveness, silent_s=max(self.liveness.silent_s, tile_s))
+
+    def _watch(self, child: _Child, now_s: float) -> None:
+        """A process that is alive and silent beyond its limit is asked to end, then killed; its end restarts it."""
+        if child.process is None or child.watch is None or child.beats is None:
+            return
+        reaction = child.watch.judge(now_s, heard=child.beats.heard())
+        if reaction is Reaction.TERMINATE:
+            child.hung += 1
+            silent_ms = round(child.watch.silent_s * 1000)
+            self.report({"event": "hung", "process": child.name, "silent_ms": silent_ms, "times": child.hung})
+            self._tell(NoticeKind.HUNG, child, child.hung, silent_ms)
+            child.process.terminate()
+        elif reaction is Reaction.KILL:
+            self.report({"event": "killed", "process": child.name})
+            self._tell(NoticeKind.KILLED, child, child.hung)
+            child.process.kill()  # also one that is stopped, which a request to end does not reach
+
+    def _asked(self, notices: list[Notice]) -> None:
+        for notice in notices:
+            child = self._children[notice.process.name.lower()]
+            if notice.kind is not NoticeKind.RESTART or child.process is None or child.watch is None:
+                continue
+            if child.watch.end() is Reaction.TERMINATE:
+                self.report({"event": "restart_asked", "process": child.name})
+                child.process.terminate()
+
+    def _tell(self, kind: NoticeKind, child: _Child, total: int, detail: int = 0) -> None:
+        assert self._notices is not None
+        self._notices.send(Notice(kind, ProcessNumber[child.name.upper()], total, detail))
 
     def _not_commissioned(self, error: CommissioningInvalid) -> None:
         self.report({"event": "not_commissioned", "code": error.code, "message": str(error)})
@@ -161,6 +232,8 @@ class Supervisor:
         return self._children["flight"].restarts == 0
 
     def _start(self, child: _Child) -> None:
+        if child.name in WATCHED:
+            child.beats = Heartbeats()
         try:
             child.process = child.start()
             child.pidfd = os.pidfd_open(child.process.pid)
@@ -169,15 +242,18 @@ class Supervisor:
         child.started_s = self.clock.host_s()
         child.restarts += 1
         self._selector.register(child.pidfd, selectors.EVENT_READ, child.name)
+        if child.beats is not None:
+            child.beats.started()
+            child.watch = SilenceWatch(self._limits(child.name), child.started_s)
+            if child.restarts:
+                self._tell(NoticeKind.RESTARTED, child, child.restarts)
         self._write_pids()
         self.report({"event": "started", "process": child.name, "pid": child.process.pid, "restarts": child.restarts})
 
     def _ended(self, child: _Child) -> int:
         assert child.process is not None
         status = child.process.wait()
-        self._selector.unregister(child.pidfd)
-        os.close(child.pidfd)
-        child.process = None
+        self._forget(child)
         now_s = self.clock.host_s()
         if now_s - child.started_s >= STEADY_S:
             child.backoff_s = FIRST_BACKOFF_S
@@ -187,6 +263,14 @@ class Supervisor:
         if child.name == "flight":
             self._drain_journal()
         return status
+
+    def _forget(self, child: _Child) -> None:
+        self._selector.unregister(child.pidfd)
+        os.close(child.pidfd)
+        child.process = child.watch = None
+        if child.beats is not None:
+            child.beats.close()
+            child.beats = None
 
     def _drain_journal(self) -> None:
         """The writer sees the end of its socket, commits what it has and exits; only then may a new one begin."""
@@ -213,7 +297,7 @@ class Supervisor:
             restarts = {name: max(child.restarts, 0) for name, child in self._children.items()}
             restarts["flight"] = self._children["flight"].restarts + 1
             return self._module(
-                "flight.flight_process",
+                FLIGHT_MODULE,
                 (
                     *("--config", str(self.config_path), "--run-dir", str(self.paths.root)),
                     *("--journal-fd", str(ours.fileno()), "--answer-fd", str(self._answer_fd)),
@@ -233,8 +317,9 @@ class Supervisor:
                 *("--parent", str(os.getpid())),
                 *("--clock", self.config.clock.to_json()),
                 *("--sensor", json.dumps({"driver": sensor.driver, "options": sensor.options})),
+                *("--beat-fd", str(self._beat_fd("camera"))),
             ),
-            (self._strip_fd,),
+            (self._strip_fd, self._beat_fd("camera")),
         )
 
     def _start_payload(self) -> subprocess.Popen[bytes]:
@@ -245,15 +330,22 @@ class Supervisor:
                 *("--answer-fd", str(self._answer_fd), "--store", str(self.paths.strips)),
                 *("--work", str(self.paths.work), "--clock", self.config.clock.to_json()),
                 *("--inference", self._inference.to_argument(), "--parent", str(os.getpid())),
+                *("--beat-fd", str(self._beat_fd("payload"))),
             ),
-            (self._strip_read_fd, self._answer_fd),
+            (self._strip_read_fd, self._answer_fd, self._beat_fd("payload")),
         )
+
+    def _beat_fd(self, name: str) -> int:
+        beats = self._children[name].beats
+        assert beats is not None
+        return beats.write_fd
 
     def _module(self, name: str, arguments: tuple[str, ...], descriptors: tuple[int, ...]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", name, *arguments],
             pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
+            env={key: text for key, text in os.environ.items() if name == FLIGHT_MODULE or key not in NOTIFY_VARIABLES},
             start_new_session=True,  # a ^C at the terminal reaches the supervisor alone, which stops them in order
         )
 
@@ -280,9 +372,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
-            self._selector.unregister(child.pidfd)
-            os.close(child.pidfd)
-            child.process = None
+            self._forget(child)
             if name == "flight":
                 self._drain_journal()
         self._drain_journal()

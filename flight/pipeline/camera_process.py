@@ -18,6 +18,7 @@ from flight.pipeline.camera import Camera, OpenSensor
 from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.control import CameraOrder, CaptureOrder, ReleaseOrder
 from flight.pipeline.control_sockets import HEARTBEAT_S, ControlPeer
+from flight.pipeline.heartbeat import Heartbeat
 from flight.pipeline.process_errors import ProcessArgument
 from flight.pipeline.process_setup import Parent, StopFlag, clock_argument, incarnation_of, lower_rights, table_argument
 from flight.pipeline.sensor_description import describe
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--store", required=True, type=Path, help="folder of the strip store")
     arguments.add_argument("--store-mb", type=int, default=512, help="bound of the strip store (default 512)")
     arguments.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
+    arguments.add_argument("--beat-fd", type=int, help="pipe to the supervisor for signs of life (default: none)")
     arguments.add_argument("--clock", required=True, metavar="JSON", help="the mission clock")
     arguments.add_argument("--sensor", required=True, metavar="JSON", help='{"driver": NAME, "options": {...}}')
     return arguments
@@ -61,7 +63,7 @@ def sensor_opener(table: dict[str, Any], clock: Clock) -> OpenSensor:
     return opened
 
 
-def serve(camera: Camera, peer: ControlPeer[CameraOrder], clock: Clock, parent: Parent) -> None:
+def serve(camera: Camera, peer: ControlPeer[CameraOrder], clock: Clock, parent: Parent, heartbeat: Heartbeat) -> None:
     """Orders, lines and reports until told to stop or left alone."""
     stop = StopFlag()
     while not stop.is_set and parent.alive:
@@ -69,6 +71,7 @@ def serve(camera: Camera, peer: ControlPeer[CameraOrder], clock: Clock, parent: 
             camera.obey(order)
         camera.step(clock.host_s() + READ_S)
         peer.report(camera.report(peer.incarnation), clock.host_s())
+        heartbeat.beat(clock.host_s())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     camera = Camera(opener, store, ring, clock)
     try:
-        serve(camera, peer, clock, parent)
+        serve(camera, peer, clock, parent, Heartbeat(arguments.beat_fd))
     finally:
         camera.close()
         peer.close()

@@ -19,6 +19,7 @@ from flight.pipeline.answer_slots import AnswerWriter
 from flight.pipeline.control import ForgetOrder, IdleOrder, InferOrder, PayloadOrder
 from flight.pipeline.control_sockets import ControlPeer
 from flight.pipeline.engine import Flow
+from flight.pipeline.heartbeat import Heartbeat
 from flight.pipeline.inference import InferenceSetup
 from flight.pipeline.payload import Payload
 from flight.pipeline.payload_job import ModelShelf
@@ -42,11 +43,14 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--inference", metavar="JSON", help="session policy and what was commissioned")
     arguments.add_argument("--memory-mb", type=int, help="bound of the address space (default: none)")
     arguments.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
+    arguments.add_argument("--beat-fd", type=int, help="pipe to the supervisor for signs of life (default: none)")
     arguments.add_argument("--clock", required=True, metavar="JSON", help="the mission clock")
     return arguments
 
 
-def serve(payload: Payload, peer: ControlPeer[PayloadOrder], clock: Clock, parent: Parent) -> None:
+def serve(
+    payload: Payload, peer: ControlPeer[PayloadOrder], clock: Clock, parent: Parent, heartbeat: Heartbeat
+) -> None:
     """Tiles, orders and reports until told to stop or left alone."""
     stop = StopFlag()
     working = False
@@ -55,6 +59,7 @@ def serve(payload: Payload, peer: ControlPeer[PayloadOrder], clock: Clock, paren
             payload.obey(order)
         working = payload.step()
         peer.report(payload.report(peer.incarnation), clock.host_s())
+        heartbeat.beat(clock.host_s())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flow=Flow(cores=len(os.sched_getaffinity(0))),
     )
     try:
-        serve(payload, peer, clock, parent)
+        serve(payload, peer, clock, parent, Heartbeat(arguments.beat_fd))
     finally:
         payload.close()
         peer.close()

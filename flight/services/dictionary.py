@@ -12,6 +12,7 @@ from flight.services.events import EventRecord
 MODULES = (
     "flight.component",
     "flight.executive.component",
+    "flight.executive.health_component",
     "flight.agent.component",
     "flight.pipeline.component",
     "flight.services.time_component",

@@ -23,7 +23,9 @@ from flight.agent.command import Command, CommandKind
 from flight.agent.reasons import Reason
 from flight.agent.states import JobState
 from flight.agent.telecommand import Telecommand
+from flight.executive.health_notices import Notice, NoticeKind, NoticeSender, ProcessNumber
 from flight.executive.modes import Mode
+from flight.executive.supervisor import LIVENESS
 from flight.link.apids import Apid
 from flight.link.errors import LinkError
 from flight.link.packet import SpacePacket
@@ -74,6 +76,9 @@ class Watched(Flown):
     def run_for(self, seconds: float) -> None:
         end_s = time.monotonic() + seconds
         self.run_until(lambda: time.monotonic() >= end_s, seconds + 30)
+
+    def said(self) -> list[str]:
+        return [dictionary.describe(EventRecord.unpack(octets)) for octets in self.events]
 
     def processing(self) -> bool:
         return self.state() is JobState.PROCESSING and self.pid("payload") is not None and self.tiles_done() > 0
@@ -226,6 +231,48 @@ def test_a_payload_process_that_stands_still_holds_up_no_frame_and_its_job_goes_
     product = flown.product()
     product.check_content()
     explain(flown.frames, flown.keys)
+
+
+# --- a process that lives and says nothing
+
+
+class Hurried(Watched):
+    """Tiles have 5 s, and so the payload process is hung after the least time that is declared."""
+
+    def configured(self, text: str) -> str:
+        return text.replace("[link]\n", "[inference]\ntile_limit_s = 5.0\n[link]\n", 1)
+
+
+def test_a_hung_payload_process_is_ended_and_restarted_and_no_frame_waits_for_it(tmp_path: Path) -> None:
+    flown = Hurried(tmp_path)
+    try:
+        flown.run_until(flown.processing, LIMIT_S)
+        flown.run_until(lambda: flown.numbers("executive").get("frames_released", 0) > 0, LIMIT_S)
+        hung, flight, before = pid_of(flown, "payload"), pid_of(flown, "flight"), flown.numbers("executive")
+        os.kill(hung, signal.SIGSTOP)
+        flown.run_until(lambda: flown.pid("payload") not in (None, hung), LIMIT_S)
+        log = [r for r in flown.log_records() if r.get("process") == "payload"]
+        told = [r for r in log if r["event"] == "hung"]
+        assert [r["times"] for r in told] == [1]
+        silent_ms = told[0]["silent_ms"]
+        assert isinstance(silent_ms, int) and silent_ms > LIVENESS.silent_s * 1000
+        assert [r["event"] for r in log] == ["started", "hung", "killed", "ended", "started"]
+        assert [r["status"] for r in log if r["event"] == "ended"] == [-signal.SIGKILL]
+        flown.run_until(lambda: sum("payload process" in line for line in flown.said()) >= 2, LIMIT_S)
+        after = flown.numbers("executive")
+        assert after["frames_released"] > before["frames_released"] + 500, "10 ms frames, through the whole silence"
+        assert after["activities_disabled"] == 0 and after["healthy"] == 1
+        assert pid_of(flown, "flight") == flight
+        camera = pid_of(flown, "camera")
+        asked = NoticeSender(tmp_path / "run" / "requests.sock")
+        assert asked.send(Notice(NoticeKind.RESTART, ProcessNumber.CAMERA))
+        asked.close()
+        flown.run_until(lambda: flown.pid("camera") not in (None, camera), LIMIT_S)
+        flown.run_until(flown.delivered, LIMIT_S)
+        flown.product().check_content()
+        explain(flown.frames, flown.keys)
+    finally:
+        flown.stop()
 
 
 # --- a payload process that cannot work ------------------------------------------------------------------------------
@@ -387,12 +434,9 @@ def test_a_telecommand_holds_safe_mode_in_flight_and_is_taken_once(flown: Watche
     command = Telecommand(1, 7, bytes.fromhex("010201000003e8"), T0 + 10**7)  # mode_hold SAFE for 1000 frames
     message = command.sign(flown.mission.private, flown.mission.key_id, SPACECRAFT)
 
-    def said() -> list[str]:
-        return [dictionary.describe(EventRecord.unpack(octets)) for octets in flown.events]
-
     flown._send(Apid.TELECOMMAND, message)
     flown.run_until(lambda: flown.numbers("executive").get("mode") == Mode.SAFE, LIMIT_S)
     flown._send(Apid.TELECOMMAND, message)
-    flown.run_until(lambda: "satellite: telecommand 1 refused, reason 4" in said(), LIMIT_S)
-    assert said().count("satellite: telecommand 1 of source 7 is on the journal") == 1
-    assert said().count("sequences: command 258 of source 7 done") == 1
+    flown.run_until(lambda: "satellite: telecommand 1 refused, reason 4" in flown.said(), LIMIT_S)
+    assert flown.said().count("satellite: telecommand 1 of source 7 is on the journal") == 1
+    assert flown.said().count("sequences: command 258 of source 7 done") == 1
