@@ -14,6 +14,8 @@ from flight.flight_process import NOMINAL_TABLE
 from flight.link.apids import Apid
 from flight.services import dictionary
 from flight.services.events import EventRecord
+from hal.clock import ScaledClock
+from hal.shared_clock import _pack
 from tests.faults.flown import SPACECRAFT, T0
 from tests.faults.test_processes import LIMIT_S, Watched, pid_of
 
@@ -37,6 +39,12 @@ class TwoTables(Watched):
         self.counter += 1
         command = Telecommand(self.counter, 7, octets, T0 + 10**7)
         self._send(Apid.TELECOMMAND, command.sign(self.mission.private, self.mission.key_id, SPACECRAFT))
+
+    def jump(self, seconds: float) -> None:
+        """The clock that the whole satellite lives by is set."""
+        old = self.clock._scaled()
+        record = _pack(ScaledClock(old.epoch_mission_s + seconds, old.epoch_host_s, old.speed))
+        self.clock._writable[: len(record)] = record
 
     def said(self) -> list[str]:
         return [dictionary.describe(EventRecord.unpack(octets)) for octets in self.events]
@@ -101,3 +109,16 @@ def test_a_table_is_replaced_by_telecommand_and_given_up_again(flown: TwoTables)
 def test_a_table_that_is_not_on_board_is_answered_by_a_failure(flown: TwoTables) -> None:
     flown.order(bytes.fromhex("0104") + bytes(8))
     flown.run_until(lambda: any("command 260 of source 7 failed" in text for text in flown.said()), LIMIT_S)
+
+
+def test_a_clock_that_goes_back_is_told_and_the_frames_are_counted_on(flown: TwoTables) -> None:
+    before, mission_s = flown.numbers("executive"), flown.clock.mission_s()
+    flown.jump(-1000.0)
+    flown.run_until(lambda: any("the oscillator went back by" in text for text in flown.said()), LIMIT_S)
+    assert flown.clock.mission_s() < mission_s
+    flown.run_until(lambda: flown.released() >= before["frames_released"] + 300, LIMIT_S)
+    after = flown.numbers("executive")
+    assert after["activities_disabled"] == 0 and after["healthy"] == 1
+    assert after["frames_skipped"] - before["frames_skipped"] < 150, "frames do not follow that clock"
+    flown.order(bytes.fromhex("010200") + bytes.fromhex("00000001"))  # a telecommand is still heard
+    flown.run_until(lambda: any("command 258 of source 7" in text for text in flown.said()), LIMIT_S)
