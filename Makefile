@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := $(wildcard bindings/csrc/*.c bindings/csrc/*.h bindings/csrc/decl/*.h) bindings/build.py setup.py pyproject.toml
 PACKAGES := bindings hal payload_models flight ground_test
 
-.PHONY: help fly test bench lint check aarch64 sanitize valgrind python310 wheel fuzz campaign clean
+.PHONY: help fly test bench lint check aarch64 sanitize valgrind python310 wheel fuzz soak campaign clean
 
 # Which target `make fuzz` runs (all if empty), how many inputs it gives (empty: what is told in tests/fuzz/targets.py),
 # and how many pieces at a time
@@ -21,6 +21,7 @@ help:
 	@echo "make check      the import rule, the C core under ASan, UBSan, TSan and valgrind, Python 3.10, the wheel"
 	@echo "make aarch64    the C core and the kernels' tests on an emulated ARM core"
 	@echo "make fuzz       every decoder under libFuzzer (FUZZ_TARGET=name for one); goes on where it stopped"
+	@echo "make soak       a million frames of the executive, each accounted for (33 minutes); goes on where it stopped"
 	@echo "make campaign   the long proofs whole, of which the tests replay a share; goes on where it stopped"
 	@echo "make bench      side-by-side measurements"
 	@echo "make clean      remove what was built"
@@ -68,7 +69,10 @@ fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz python
 	$(BIN)/python -m tests.fuzz report
 
-campaign: fuzz
+soak: $(READY)
+	$(BIN)/python -m benchmarks executive --soak --report docs/soak-report.md
+
+campaign: fuzz soak
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks pixels --json
