@@ -69,6 +69,8 @@ class MemoryJournal:
         self.records: list[tuple[RecordKind, bytes]] = []
         self.queued_bytes = 0
         self.durable = 0
+        self.no_space = False
+        self.lost = ""
 
     @property
     def sequence(self) -> int:
