@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.report import Report, as_text, machine
 
 BENCHMARKS = {
-    "executive": "the bus, against pyzmq",
+    "executive": "how frames keep time under load, the bus against pyzmq, commits, the start",
     "pixels": "tiles, stitching, mask coding and the whole pipeline on one CPU core",
 }
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     importlib.import_module(f"benchmarks.{given.name}").run(report, rounds=given.rounds, quick=given.quick)
     found = {"benchmark": given.name, "rounds": given.rounds, "quick": given.quick, "machine": machine()}
     if given.json:
-        print(json.dumps({**report.values, **found, **report.details()}))
+        print(json.dumps({**dict.fromkeys(report.absent), **report.values, **found, **report.details()}))
     else:
         print(as_text(report, found))
     return 0

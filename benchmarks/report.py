@@ -21,6 +21,7 @@ class Report:
     spread: dict[str, tuple[float, float]] = field(default_factory=dict)  # 10th and 90th percentile of the rounds
     cpu: dict[str, float] = field(default_factory=dict)  # the same ratios by processor time
     absent: dict[str, str] = field(default_factory=dict)  # figures that are not measured here, and why
+    details_of: dict[str, Any] = field(default_factory=dict)  # what one benchmark has to say beyond figures
 
     def ratio(self, name: str, found: Ratio) -> None:
         self.values[name] = round(found.wall, 4)
@@ -49,7 +50,7 @@ class Report:
         self.values = {name: self.values[name] for name in order}
 
     def details(self) -> dict[str, Any]:
-        return {"spread": self.spread, "cpu": self.cpu, "absent": self.absent}
+        return {**self.details_of, "spread": self.spread, "cpu": self.cpu, "absent": self.absent}
 
 
 def machine() -> dict[str, Any]:
