@@ -33,7 +33,7 @@ def allocations_per_frame(table_file: Path, frames: int) -> float:
     A block for each frame would be 1. frames: >= 1000 says something.
     """
     table, clock = load(table_file), SystemClock()
-    events = EventRing(64, clock)
+    events = EventRing(1, clock)  # full at once: an event that is told replaces one
     source = FrameClock(table.minor_us, realtime=False, lock_memory=False)
     newest = [0]
 
