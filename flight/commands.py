@@ -48,7 +48,8 @@ def register(commands: Subcommands) -> None:
 def run_fly(arguments: argparse.Namespace) -> CommandResult:
     """Supervise one satellite until its flight process ends or a signal comes."""
     from flight.config import load_config, make_clock
-    from flight.executive.supervisor import RunPaths, Supervisor
+    from flight.executive.run_paths import RunPaths
+    from flight.executive.supervisor import Supervisor
 
     path = arguments.config.resolve()
     config = load_config(path)

@@ -18,6 +18,9 @@ JOURNAL_NO_SPACE = Event(
     11, Severity.CRITICAL, "no space for the journal: nothing new is decided; {queued:u32} octets wait"
 )
 JOURNAL_SPACE_AGAIN = Event(12, Severity.INFO, "the journal has space again")
+RECOVERY_BEGAN = Event(
+    13, Severity.CRITICAL, "flight processes ended again and again: begun in safe mode, level {level:u8} of recovery"
+)
 
 SATELLITE = Component(
     name="satellite",
@@ -35,6 +38,7 @@ SATELLITE = Component(
         STATES_NOT_RESTORED,
         JOURNAL_NO_SPACE,
         JOURNAL_SPACE_AGAIN,
+        RECOVERY_BEGAN,
     ),
     telemetry=(
         Field("latitude", "f32", "deg"),

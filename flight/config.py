@@ -38,7 +38,9 @@ class Executive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     schedule: str = ""  # path of a schedule table; empty: the built-in one
     tables: tuple[str, ...] = ()  # paths of those that a command may let fly in its place
     catch_up_frames: Annotated[int, Meta(ge=0, le=100)] = 2  # handed out one by one after a late wake-up
-    demotion: Literal["processor", "wall", "off"] = "processor"  # which time of repeat offenders counts
+    crash_limit: Annotated[int, Meta(ge=0, le=65535)] = 5  # starts in a row until the next level of recovery; 0: none
+    golden: str = ""  # schedule table of the last level of recovery; empty: the built-in one
+    demotion: Literal["processor", "wall", "off"] = "off"  # which time of repeat offenders counts
     realtime: bool = True  # ask for SCHED_FIFO
     priority: Annotated[int, Meta(ge=1, le=98)] = 60
     lock_memory: bool = False

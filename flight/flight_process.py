@@ -28,15 +28,16 @@ from flight.agent.egress import EgressGate
 from flight.agent.keys import generate_recipient_key
 from flight.agent.telecommand import TelecommandDesk
 from flight.command_activity import CommandActivity
-from flight.component import APPLICATIONS_DISABLED, BOOTED, JOURNAL_NO_SPACE, JOURNAL_SPACE_AGAIN
+from flight.component import APPLICATIONS_DISABLED, BOOTED, JOURNAL_NO_SPACE, JOURNAL_SPACE_AGAIN, RECOVERY_BEGAN
+from flight.executive.crash_loop import Recovery
 from flight.executive.demotion import DemotionRule, TimeOf
 from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
 from flight.executive.housekeeping import housekeeping
 from flight.executive.loop import Activity, FrameLoop
 from flight.executive.mode_machine import HEALTHY_GUARD, flight_machine
-from flight.executive.modes import Mode, ModeManager
-from flight.executive.supervisor import RunPaths
+from flight.executive.modes import Cause, Mode, ModeManager
+from flight.executive.run_paths import RunPaths
 from flight.executive.table_desk import TABLE_COMMANDS, TableDesk
 from flight.executive.telecommands import EXECUTIVE_COMMANDS, executive_handlers
 from flight.executive.verified import load_verified
@@ -79,15 +80,24 @@ def entity_of(spacecraft: int) -> int:
 class FlightProcess:
     """The parts put together: replayed, then flown."""
 
-    def __init__(self, parts: Onboard, paths: RunPaths, restarts: dict[str, int]) -> None:
+    def __init__(
+        self,
+        parts: Onboard,
+        paths: RunPaths,
+        restarts: dict[str, int],
+        recovery: Recovery = Recovery.AS_CONFIGURED,
+    ) -> None:
         config, clock = parts.config, parts.clock
+        self.recovery = recovery
         self.parts = parts
         self.events = EventRing(EVENTS, clock)
-        table = load_verified(Path(config.executive.schedule) if config.executive.schedule else NOMINAL_TABLE)
+        golden = recovery is Recovery.GOLDEN
+        schedule = config.executive.golden if golden else config.executive.schedule
+        table = load_verified(Path(schedule) if schedule else NOMINAL_TABLE)
         self.health = HealthGate(self.events)
         guards = {HEALTHY_GUARD: lambda: self.health.healthy}
         self.modes = ModeManager(self.events, machine=flight_machine(table.minor_us), guards=guards)
-        others = [load_verified(Path(path)) for path in config.executive.tables]
+        others = [] if golden else [load_verified(Path(path)) for path in config.executive.tables]
         self.tables = TableDesk(table, others, parts.journal.append, self.events, self.modes)
         inbox: deque[Input] = deque()
         audit = AuditLog(parts.journal.append)
@@ -147,6 +157,8 @@ class FlightProcess:
         )
         satellite.resume()
         self.events.emit(BOOTED, restarts=restarts.get("flight", 0), records=replayed.records)
+        if recovery:
+            self.events.emit(RECOVERY_BEGAN, level=recovery)
         if parts.disabled:
             self.events.emit(APPLICATIONS_DISABLED, applications=len(parts.disabled))
         for tell in commissioning_tells(parts.inference):
@@ -166,7 +178,7 @@ class FlightProcess:
             "table.scrub": self.tables.step,
         }
         demotion = _DEMOTION[config.executive.demotion]
-        first = self.tables.first()
+        first = table if golden else self.tables.first()
         self.loop = FrameLoop(first, activities, frames, clock, self.events, self.modes, self.health, demotion=demotion)
         self.tables.bind(self.loop.tables)
         self._no_space = False
@@ -181,7 +193,10 @@ class FlightProcess:
     def run(self, stop: StopFlag, parent: Parent) -> None:
         """Frames until told to stop; then what is queued for the journal is made durable."""
         self.warm_up()
-        self.modes.request(Mode.NOMINAL)
+        if self.recovery:
+            self.modes.request(Mode.SAFE, Cause.RECOVERY)
+        else:
+            self.modes.request(Mode.NOMINAL)
         try:
             self.loop.run(lambda: self._keep_on(stop, parent))
         finally:
@@ -245,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--answer-fd", required=True, type=int, help="descriptor of the answer slots")
     parser.add_argument("--inference", metavar="JSON", help="session policy and what was commissioned")
     parser.add_argument("--restarts", default="{}", metavar="JSON", help="restarts of each process so far")
+    parser.add_argument("--recovery", default=0, type=int, metavar="LEVEL", help="0 as configured, 1 safe, 2 golden")
     parser.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
     return parser
 
@@ -256,8 +272,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     lower_rights(nice=0, memory_mb=None)  # a core dump of this process would hold the keys
     try:
         inference = InferenceSetup.from_argument(arguments.inference) if arguments.inference else InferenceSetup()
-        parts = open_onboard(arguments.config, arguments.run_dir, arguments.journal_fd, arguments.answer_fd, inference)
-        process = FlightProcess(parts, RunPaths(arguments.run_dir), json.loads(arguments.restarts))
+        recovery = Recovery(arguments.recovery)
+        parts = open_onboard(
+            arguments.config,
+            arguments.run_dir,
+            arguments.journal_fd,
+            arguments.answer_fd,
+            inference,
+            load_none=recovery is Recovery.GOLDEN,
+        )
+        process = FlightProcess(parts, RunPaths(arguments.run_dir), json.loads(arguments.restarts), recovery)
     except SwathError as error:
         _log({"event": "cannot_begin", "code": error.code, "message": str(error)})
         return 2

@@ -65,14 +65,23 @@ class Onboard:
 
 
 def open_onboard(
-    config_path: Path, run_dir: Path, journal_fd: int, answer_fd: int, inference: InferenceSetup
+    config_path: Path,
+    run_dir: Path,
+    journal_fd: int,
+    answer_fd: int,
+    inference: InferenceSetup,
+    *,
+    load_none: bool = False,
 ) -> Onboard:
-    """Open all of it. Raises ConfigError, KeyFileInvalid, HalError, ModelError or JournalError."""
+    """Open all of it; `load_none`: but for the applications.
+
+    Raises ConfigError, KeyFileInvalid, HalError, ModelError or JournalError.
+    """
     config = load_config(config_path)
     clock = make_clock(config.clock)
     camera = load_camera((config_path.parent / config.camera).resolve()) if config.camera else None
     keys = KeyStore.load((config_path.parent / config.keys_dir).resolve())
-    loaded, disabled = load_applications(config.agent.applications, inference)
+    loaded, disabled = ({}, {}) if load_none else load_applications(config.agent.applications, inference)
     journal = WriterClient(socket.socket(fileno=journal_fd))
     journal.ready(JOURNAL_READY_S)
     table = config.devices

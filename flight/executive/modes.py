@@ -37,6 +37,7 @@ class Cause(IntEnum):
     PLATFORM = 4  # the spacecraft bus asks for it
     TIMER = 5  # the mode lasted longer than is declared
     MEMORY = 6  # what is flown is damaged beyond repair
+    RECOVERY = 7  # flight processes ended again and again
 
 
 class Refusal(IntEnum):

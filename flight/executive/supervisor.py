@@ -22,13 +22,18 @@ from pathlib import Path
 from types import FrameType
 
 from flight.config import SatelliteConfig
+from flight.executive.crash_loop import BLOCKS as CRASH_BLOCKS
+from flight.executive.crash_loop import HEALTHY_S, CrashLoop, Recovery
 from flight.executive.errors import ExecutiveError
 from flight.executive.health_notices import Heartbeats, Notice, NoticeBox, NoticeKind, NoticeSender, ProcessNumber
 from flight.executive.health_silence import Liveness, Reaction, SilenceWatch
+from flight.executive.run_paths import RunPaths
 from flight.pipeline.answer_slots import create_answer_memory
 from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup, flown_setup
 from flight.pipeline.shared_memory import read_only
 from flight.pipeline.strip_buffer import create_strip_memory
+from flight.services.critical_files import FolderFiles
+from flight.services.critical_store import CriticalStore, CriticalStoreFailed
 from hal.clock import Clock
 from payload_models.runtime.errors import CommissioningInvalid
 
@@ -55,44 +60,6 @@ class ProcessNotStarted(ExecutiveError, OSError):
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name}: {reason}")
         self.name, self.reason = name, reason
-
-
-@dataclass(frozen=True, slots=True)
-class RunPaths:
-    """Where one satellite keeps its state."""
-
-    root: Path
-
-    @property
-    def journal(self) -> Path:
-        return self.root / "journal.swj"
-
-    @property
-    def strips(self) -> Path:
-        return self.root / "strips"
-
-    @property
-    def work(self) -> Path:
-        return self.root / "work"
-
-    @property
-    def pids(self) -> Path:
-        """name -> process id, for operators and for tests that kill."""
-        return self.root / "pids.json"
-
-    @property
-    def notices(self) -> Path:
-        """Where the flight process hears of the processes."""
-        return self.root / "notices.sock"
-
-    @property
-    def requests(self) -> Path:
-        """Where the supervisor is asked to restart one."""
-        return self.root / "requests.sock"
-
-    def endpoint(self, name: str) -> str:
-        """The control endpoint of the camera or the payload process."""
-        return f"ipc://{self.root / (name + '.ipc')}"
 
 
 @dataclass(slots=True)
@@ -131,6 +98,7 @@ class Supervisor:
     _answer_fd: int = -1
     _inference: InferenceSetup = FLOAT_ON_CPU
     _notices: NoticeSender | None = None
+    _crash: CrashLoop | None = None
 
     def run(self) -> int:
         """Exit status of the flight process: 0 when it ended as commanded."""
@@ -149,6 +117,7 @@ class Supervisor:
         requests = NoticeBox(self.paths.requests)
         self._selector.register(requests, selectors.EVENT_READ, "requests")
         self._notices = NoticeSender(self.paths.notices)
+        self._crash = self._open_crash_loop()
         self._children = {
             "flight": _Child("flight", self._start_flight),
             "camera": _Child("camera", self._start_camera),
@@ -158,6 +127,9 @@ class Supervisor:
             return self._loop(wake_read, requests)
         finally:
             self._stop_all()
+            if self._crash is not None:
+                self._crash.end()
+                self._crash.close()
             self._notices.close()
             requests.close()
             signal.set_wakeup_fd(previous_wakeup)
@@ -188,6 +160,17 @@ class Supervisor:
                     return status
         return 0
 
+    def _open_crash_loop(self) -> CrashLoop | None:
+        """None where starts are not counted, or cannot be: the satellite flies all the same."""
+        limit = self.config.executive.crash_limit
+        if not limit:
+            return None
+        try:
+            return CrashLoop(CriticalStore(FolderFiles(self.paths.critical), CRASH_BLOCKS), limit, self.report)
+        except (CriticalStoreFailed, OSError) as error:
+            self.report({"event": "critical_store", "message": str(error)})
+            return None
+
     def _limits(self, name: str) -> Liveness:
         """A tile that takes too long is to end by its own limit first, which is looked at four times in that time."""
         if name != "payload":
@@ -197,6 +180,9 @@ class Supervisor:
 
     def _watch(self, child: _Child, now_s: float) -> None:
         """A process that is alive and silent beyond its limit is asked to end, then killed; its end restarts it."""
+        lives = child.process is not None and now_s - child.started_s >= HEALTHY_S
+        if child.name == "flight" and lives and self._crash is not None:
+            self._crash.end()
         if child.process is None or child.watch is None or child.beats is None:
             return
         reaction = child.watch.judge(now_s, heard=child.beats.heard())
@@ -286,6 +272,7 @@ class Supervisor:
         self._journal = None
 
     def _start_flight(self) -> subprocess.Popen[bytes]:
+        recovery = self._crash.begin() if self._crash is not None else Recovery.AS_CONFIGURED
         ours, theirs = socket.socketpair()
         with ours, theirs:
             writer = self._module(
@@ -303,6 +290,7 @@ class Supervisor:
                     *("--journal-fd", str(ours.fileno()), "--answer-fd", str(self._answer_fd)),
                     *("--inference", self._inference.to_argument()),
                     *("--restarts", json.dumps(restarts), "--parent", str(os.getpid())),
+                    *("--recovery", str(int(recovery))),
                 ),
                 (ours.fileno(), self._answer_fd),
             )

@@ -23,7 +23,7 @@ from flight.agent.status import StatusReport
 from flight.config import load_config
 from flight.executive.frame_source import SimulatedCounters, SimulatedSlot
 from flight.executive.modes import Mode
-from flight.executive.supervisor import RunPaths
+from flight.executive.run_paths import RunPaths
 from flight.flight_process import GROUND_ENTITY, FlightProcess
 from flight.link.apids import Apid
 from flight.link.cfdp.receiver import Receiver

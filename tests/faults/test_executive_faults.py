@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from flight.agent.telecommand import Telecommand
+from flight.executive.crash_loop import BLOCKS, CrashLoop, Recovery
+from flight.executive.modes import Mode
 from flight.executive.schedule import load
 from flight.executive.verified import sealed
 from flight.flight_process import NOMINAL_TABLE
 from flight.link.apids import Apid
 from flight.services import dictionary
+from flight.services.critical_files import FolderFiles
+from flight.services.critical_store import CriticalStore
 from flight.services.events import EventRecord
 from hal.clock import ScaledClock
 from hal.shared_clock import _pack
@@ -33,7 +38,7 @@ class TwoTables(Watched):
         changed = nominal[:at] + nominal[at:].replace("period = 10\n", "period = 20\n", 1)
         self.other = self.folder / "other.toml"
         self.other.write_text(sealed(changed, "other.toml"))
-        return text.replace("realtime = false }", f'realtime = false, tables = ["{self.other}"] }}')
+        return text.replace("realtime = false,", f'realtime = false, tables = ["{self.other}"],')
 
     def order(self, octets: bytes) -> None:
         self.counter += 1
@@ -122,3 +127,48 @@ def test_a_clock_that_goes_back_is_told_and_the_frames_are_counted_on(flown: Two
     assert after["frames_skipped"] - before["frames_skipped"] < 150, "frames do not follow that clock"
     flown.order(bytes.fromhex("010200") + bytes.fromhex("00000001"))  # a telecommand is still heard
     flown.run_until(lambda: any("command 258 of source 7" in text for text in flown.said()), LIMIT_S)
+
+
+class Looping(TwoTables):
+    """Two starts at each level of recovery."""
+
+    def configured(self, text: str) -> str:
+        return super().configured(text).replace("crash_limit = 0", "crash_limit = 2")
+
+    def began(self) -> int:
+        return sum("the flight process began, restart" in text for text in self.said())
+
+    def kill_flight(self) -> None:
+        before = self.began()
+        self.kill("flight")
+        self.run_until(lambda: self.began() > before, LIMIT_S)
+
+
+def test_a_crash_loop_ends_in_safe_mode_then_in_the_golden_configuration_and_a_stop_forgets_it(tmp_path: Path) -> None:
+    flown = Looping(tmp_path)
+
+    def recovered(level: int) -> bool:
+        return any(f"begun in safe mode, level {level} of recovery" in text for text in flown.said())
+
+    try:
+        flown.run_until(lambda: flown.began() == 1, LIMIT_S)
+        flown.kill_flight()
+        assert not recovered(1)
+        flown.kill_flight()
+        flown.run_until(lambda: recovered(1), LIMIT_S)
+        flown.housekeeping.clear()
+        flown.run_until(lambda: flown.numbers("executive").get("mode") == Mode.SAFE, LIMIT_S)
+        before = flown.released()
+        flown.run_until(lambda: flown.released() >= before + 100, LIMIT_S)
+        flown.order(bytes.fromhex("010102"))  # the ground ends safe mode by command
+        flown.run_until(lambda: flown.numbers("executive").get("mode") != Mode.SAFE, LIMIT_S)
+        flown.kill_flight()
+        flown.kill_flight()
+        flown.run_until(lambda: recovered(2), LIMIT_S)
+        flown.run_until(lambda: flown.numbers("executive").get("mode") == Mode.SAFE, LIMIT_S)
+    finally:
+        flown.stop()
+    store = CriticalStore(FolderFiles(tmp_path / "run" / "critical"), BLOCKS)
+    loop = CrashLoop(store, 2)
+    assert (loop.level, loop.budget.performed) == (Recovery.AS_CONFIGURED, 0)
+    loop.close()
