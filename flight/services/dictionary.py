@@ -16,6 +16,7 @@ MODULES = (
     "flight.agent.component",
     "flight.pipeline.component",
     "flight.services.time_component",
+    "flight.services.scrub_component",
     "flight.services.component",
 )
 
