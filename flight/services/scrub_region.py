@@ -1,4 +1,4 @@
-"""What is scrubbed: octets in memory or a file beneath a root, what they should be, and what to do when they are not."""
+"""What is scrubbed: octets in memory or a file beneath a root, what they should be, what to do when they are not."""
 
 from __future__ import annotations
 

@@ -109,28 +109,24 @@ class Scrubber:
         if not self.running:
             return 0
         region = self._regions[self._index]
-        read = 0
+        before = self.octets_read
         try:
             if not self._open:
                 self._enter(region)
-            while read < self._budget and self._offset < self._size and not self._bad:
-                read += self._read(region, self._budget - read)
-            done = self._bad or self._offset >= self._size
+            while self._offset < self._size and not self._bad:
+                left = self._budget - (self.octets_read - before)
+                if left <= 0:
+                    return self.octets_read - before
+                self._read(region, left)
         except Unreadable as error:
             self.unreadable += 1
             self._unreadable.append(region.number)
             self._events.emit(told.UNREADABLE, region=region.number, reason=error.reason, errno=error.number)
-            self._leave()
-            self._advance()
-            return read
-        finally:
-            self.octets_read += read
-            self._pass_octets += read
-        if done:
+        else:
             self._conclude(region)
-            self._leave()
-            self._advance()
-        return read
+        self._leave()
+        self._advance()
+        return self.octets_read - before
 
     def telemetry(self) -> Mapping[str, int | float]:
         """The values of the component's telemetry packet."""
@@ -171,7 +167,7 @@ class Scrubber:
             self._regions[self._index].source.end()
             self._open = False
 
-    def _read(self, region: Region, left: int) -> int:
+    def _read(self, region: Region, left: int) -> None:
         block_end = min(self._size, (self._offset // BLOCK_OCTETS + 1) * BLOCK_OCTETS)
         into = self._buffer[: min(left, block_end - self._offset)]
         count = region.source.read(self._offset, into)
@@ -181,6 +177,8 @@ class Scrubber:
         if self._sha is not None:
             self._sha.update(got)
         self._offset += count
+        self.octets_read += count
+        self._pass_octets += count
         if self._offset == block_end:
             block = len(self._blocks)
             self._blocks.append(self._block_crc)
@@ -189,7 +187,6 @@ class Scrubber:
                 self._bad = True
                 self._events.emit(told.BLOCK_CHANGED, region=region.number, block=block, offset=block * BLOCK_OCTETS)
             self._block_crc = 0
-        return count
 
     def _conclude(self, region: Region) -> None:
         kept = self._kept[region.number]
