@@ -401,7 +401,7 @@ class Scrubbed(RuleBasedStateMachine):
         for number, held in self.octets.items():
             if self.believed[number] is None:
                 self.believed[number] = bytes(held)
-            elif self.believed[number] != held:
+            elif self.believed[number] != bytes(held):
                 changed.append(number)
         assert self.scrubber.verdict == Verdict(before + 1, read, tuple(changed), ())
 
