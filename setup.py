@@ -33,7 +33,11 @@ DRIVERS: dict[str, list[str]] = {
     "swath.hal.platform": ["simulated = hal.platform.simulated:driver"],
     "swath.hal.power": ["simulated = hal.power.simulated:driver"],
     "swath.hal.navigation": ["simulated = hal.navigation.orbit:driver"],
-    "swath.hal.watchdog": ["file = hal.watchdog.file:driver"],
+    "swath.hal.watchdog": [
+        "file = hal.watchdog.file:driver",
+        "linux = hal.watchdog.linux:driver",
+        "systemd = hal.watchdog.systemd:driver",
+    ],
 }
 
 setup(

@@ -70,6 +70,7 @@ class CommandActivity:
         self._base = 0
         self.frame = 0  # of the mission: it goes on across restarts
         self.refused = 0
+        self.believed = 0
 
     # --- before the first frame
 
@@ -198,6 +199,7 @@ class CommandActivity:
         self._heard.popleft()
         self._desk.used(key_id, command.counter)
         self._believed.append((sequence, command))
+        self.believed += 1
         self._events.emit(TELECOMMAND_TAKEN, counter=command.counter, source=command.source)
 
     def _write(self, states: States) -> None:

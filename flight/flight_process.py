@@ -31,8 +31,13 @@ from flight.command_activity import CommandActivity
 from flight.component import APPLICATIONS_DISABLED, BOOTED, JOURNAL_NO_SPACE, JOURNAL_SPACE_AGAIN, RECOVERY_BEGAN
 from flight.executive.crash_loop import Recovery
 from flight.executive.demotion import DemotionRule, TimeOf
+from flight.executive.frame_context import FrameContext
 from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
+from flight.executive.health_contact import ContactAction
+from flight.executive.health_last_words import EndReason
+from flight.executive.health_notices import ProcessWatch
+from flight.executive.health_service import HealthPaths, HealthService
 from flight.executive.housekeeping import housekeeping
 from flight.executive.loop import Activity, FrameLoop
 from flight.executive.mode_machine import HEALTHY_GUARD, flight_machine
@@ -64,6 +69,7 @@ from flight.services.telemetry import TelemetryPacket
 
 GROUND_ENTITY = 1  # CFDP entity of the ground; a satellite's is its spacecraft number + 256
 EVENTS = 512
+LAST_EVENTS = 32  # that last words hold
 NOMINAL_TABLE = Path(__file__).resolve().parent / "executive" / "nominal.toml"
 _DEMOTION = {
     "processor": DemotionRule(time_of=TimeOf.PROCESSOR),
@@ -95,6 +101,13 @@ class FlightProcess:
         schedule = config.executive.golden if golden else config.executive.schedule
         table = load_verified(Path(schedule) if schedule else NOMINAL_TABLE)
         self.health = HealthGate(self.events)
+        processes = ProcessWatch(paths.notices, paths.requests, self.events)
+        newest = lambda: self.events.newest(LAST_EVENTS)  # noqa: E731
+        self.watch = HealthService(
+            HealthPaths(paths.root), clock, self.events, self.health, processes, newest, self._contact_lost
+        )
+        self._heard = 0  # telecommands that the watch has been told of
+        self._begin_anew = False
         guards = {HEALTHY_GUARD: lambda: self.health.healthy}
         self.modes = ModeManager(self.events, machine=flight_machine(table.minor_us), guards=guards)
         others = [] if golden else [load_verified(Path(path)) for path in config.executive.tables]
@@ -176,6 +189,7 @@ class FlightProcess:
             **satellite.activities(),
             "garbage.collect": IdleCollector(),
             "table.scrub": self.tables.step,
+            "health.step": self._step_health,
         }
         demotion = _DEMOTION[config.executive.demotion]
         first = table if golden else self.tables.first()
@@ -197,14 +211,23 @@ class FlightProcess:
             self.modes.request(Mode.SAFE, Cause.RECOVERY)
         else:
             self.modes.request(Mode.NOMINAL)
+        reason = EndReason.FATAL
         try:
             self.loop.run(lambda: self._keep_on(stop, parent))
+            reason = self._why(stop, parent)
         finally:
+            self.watch.ending(reason)
+            self.watch.close()
             self.desk.close()
             try:
                 self.parts.journal.close()
             finally:
                 self.parts.devices.close()
+
+    @property
+    def status(self) -> int:
+        """After run(): 1 where the supervisor is to begin anew, with another journal writer and devices opened anew."""
+        return int(bool(self.parts.journal.lost) or self._begin_anew)
 
     def numbers(self) -> dict[str, int]:
         """How commands name the activities."""
@@ -225,10 +248,31 @@ class FlightProcess:
             self.satellite.time.telemetry(now_s),
             TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()),
             *self.commands.telemetry(now_s),
+            self.watch.telemetry(now_s),
         ):
             self.commands.hear_telemetry(packet)
             if in_contact:
                 self.gate.send_telemetry(packet)
+
+    def _step_health(self, context: FrameContext) -> None:
+        if self.commands.believed != self._heard:
+            self._heard = self.commands.believed
+            self.watch.heard()
+        self.watch.step(context)
+
+    def _contact_lost(self, action: ContactAction) -> None:
+        """The ground was not heard for too long. A radio is reset by a flight process that opens it anew."""
+        if action is ContactAction.SAFE_MODE:
+            self.modes.request(Mode.SAFE, Cause.TIMER)
+        else:
+            self._begin_anew = True
+
+    def _why(self, stop: StopFlag, parent: Parent) -> EndReason:
+        if stop.is_set:
+            return EndReason.STOPPED
+        if not parent.alive:
+            return EndReason.ORPHANED
+        return EndReason.RESET if self._begin_anew else EndReason.FATAL
 
     def _watch_journal(self) -> None:
         """While there is no space nothing becomes durable, so nothing that waits for that is done; frames go on."""
@@ -244,7 +288,7 @@ class FlightProcess:
             _log({"event": "raised", "activity": activity, "error": f"{type(error).__name__}: {error}"})
         while self.desk.failures:
             _log({"event": "refused", "reason": self.desk.failures.popleft()})
-        return not stop.is_set and parent.alive and not self.parts.journal.lost
+        return not stop.is_set and parent.alive and not self.status
 
 
 def _log(record: dict[str, object]) -> None:
@@ -292,7 +336,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except JournalLost as error:
         _log({"event": "journal_lost", "code": error.code, "message": str(error)})
         return 1
-    return 1 if parts.journal.lost else 0  # 1: the supervisor begins anew, with another writer
+    return process.status
 
 
 if __name__ == "__main__":

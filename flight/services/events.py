@@ -138,6 +138,10 @@ class EventRing:
             )
         )
 
+    def newest(self, count: int) -> list[EventRecord]:
+        """The newest `count` that wait, oldest first; they stay where they are."""
+        return list(self._ring)[-count:] if count > 0 else []
+
     def drain(self, limit: int) -> list[EventRecord]:
         """Take up to `limit` events, oldest first."""
         return [self._ring.popleft() for _ in range(min(limit, len(self._ring)))]
