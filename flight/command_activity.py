@@ -17,8 +17,8 @@ from flight.component import STATES_NOT_RESTORED, TELECOMMAND_REFUSED, TELECOMMA
 from flight.executive.frame_context import FrameContext
 from flight.services import cbor
 from flight.services.command_set import CommandDefinition
-from flight.services.command_slot import CommandSlot, Handler, States
-from flight.services.component import ARMING, LIMITS_LOAD, SEQUENCE_LOAD, SEQUENCES
+from flight.services.command_slot import CommandSlot, Handler, Load, States
+from flight.services.component import ARMING, SEQUENCES
 from flight.services.dictionary import components
 from flight.services.events import EventRing
 from flight.services.journal import JournalFull
@@ -55,11 +55,12 @@ class CommandActivity:
         clock: Clock,
         events: EventRing,
         minor_us: int,
+        loads: Mapping[int, Load] | None = None,
     ) -> None:
-        """Raises DeclarationInvalid for commands without a handler."""
+        """Raises DeclarationInvalid for commands without a handler or a load."""
         known = {component.number: component for component in components()}
         window = max(1, round(ARMING_WINDOW_S * 1e6 / minor_us))
-        self.slot = CommandSlot(definitions, handlers, known, events, arming_window_frames=window)
+        self.slot = CommandSlot(definitions, handlers, known, events, window, loads)
         self._desk, self._journal, self._clock, self._events = desk, journal, clock, events
         self._minor_us = minor_us
         self._heard: deque[bytes] = deque()
@@ -89,12 +90,8 @@ class CommandActivity:
         except (SwathError, ValueError, TypeError, IndexError, KeyError):
             self.refused += 1
             return
-        opcode = int.from_bytes(octets[:2], "big")
         try:
-            if opcode == SEQUENCE_LOAD.opcode:
-                self.slot.sequences.load(octets[2:])
-            elif opcode == LIMITS_LOAD.opcode:
-                self.slot.limits.load(octets[2:])
+            self.slot.reload(octets)
         except SwathError:  # it was refused, and told, when it came
             return
 

@@ -51,6 +51,7 @@ from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
 from flight.link.tm_frame import TmFramer
 from flight.onboard import Onboard, agent_limits, application_terms, open_onboard
+from flight.onboard_services import open_services
 from flight.payload_desk import PayloadDesk
 from flight.pipeline.answers import AnswerDesk
 from flight.pipeline.control import CameraReport, PayloadReport
@@ -132,17 +133,21 @@ class FlightProcess:
         answers = AnswerDesk(parts.journal, parts.answers, parts.applications)
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
+        self.services = services = open_services(parts, paths, self.events, terms)
         self.commands = CommandActivity(
-            (*EXECUTIVE_COMMANDS, *TABLE_COMMANDS),
-            {**executive_handlers(self.modes, self), **self.tables.handlers()},
+            (*EXECUTIVE_COMMANDS, *TABLE_COMMANDS, *services.definitions),
+            {**executive_handlers(self.modes, self), **self.tables.handlers(), **services.handlers},
             TelecommandDesk(parts.keys.mission, config.satellite.spacecraft),
             parts.journal,
             clock,
             self.events,
             table.minor_us,
+            services.loads,
         )
         records = read_journal(paths.journal)
-        replayed = replay(records, self.agent, self.gate, answers, downlink, audit, self.commands, self.tables)
+        replayed = replay(
+            records, self.agent, self.gate, answers, downlink, audit, self.commands, self.tables, services
+        )
         for reason in replayed.refused:
             _log({"event": "not_restored", "message": reason})
         self.desk = PayloadDesk(
@@ -190,6 +195,7 @@ class FlightProcess:
             "garbage.collect": IdleCollector(),
             "table.scrub": self.tables.step,
             "health.step": self._step_health,
+            **services.activities,
         }
         demotion = _DEMOTION[config.executive.demotion]
         first = table if golden else self.tables.first()
@@ -218,6 +224,7 @@ class FlightProcess:
         finally:
             self.watch.ending(reason)
             self.watch.close()
+            self.services.close()
             self.desk.close()
             try:
                 self.parts.journal.close()
@@ -249,6 +256,7 @@ class FlightProcess:
             TelemetryPacket.of(GATE, now_s, **self.gate.telemetry()),
             *self.commands.telemetry(now_s),
             self.watch.telemetry(now_s),
+            *self.services.telemetry(now_s),
         ):
             self.commands.hear_telemetry(packet)
             if in_contact:

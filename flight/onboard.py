@@ -62,6 +62,7 @@ class Onboard:
     stations: tuple[Station, ...]
     camera: CameraFile | None = None
     inference: InferenceSetup = FLOAT_ON_CPU
+    keys_dir: Path | None = None
 
 
 def open_onboard(
@@ -80,7 +81,8 @@ def open_onboard(
     config = load_config(config_path)
     clock = make_clock(config.clock)
     camera = load_camera((config_path.parent / config.camera).resolve()) if config.camera else None
-    keys = KeyStore.load((config_path.parent / config.keys_dir).resolve())
+    keys_dir = (config_path.parent / config.keys_dir).resolve()
+    keys = KeyStore.load(keys_dir)
     loaded, disabled = ({}, {}) if load_none else load_applications(config.agent.applications, inference)
     journal = WriterClient(socket.socket(fileno=journal_fd))
     journal.ready(JOURNAL_READY_S)
@@ -102,7 +104,7 @@ def open_onboard(
     )
     answers = AnswerReader(answer_fd)
     return Onboard(
-        config, run_dir, clock, keys, devices, journal, answers, loaded, disabled, stations, camera, inference
+        config, run_dir, clock, keys, devices, journal, answers, loaded, disabled, stations, camera, inference, keys_dir
     )
 
 

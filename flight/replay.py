@@ -12,6 +12,7 @@ from flight.agent.errors import EgressRefused
 from flight.command_activity import CommandActivity
 from flight.executive.table_desk import TableDesk
 from flight.link.downlink import Downlink
+from flight.onboard_services import OnboardServices
 from flight.pipeline.answers import AnswerDesk
 from flight.services.journal_format import JournalRecord
 from flight.services.records import RecordKind
@@ -36,6 +37,7 @@ def replay(
     audit: AuditLog,
     commands: CommandActivity,
     tables: TableDesk | None = None,
+    services: OnboardServices | None = None,
 ) -> Replayed:
     """Hand out the records, in order. Nothing raises: what makes no sense is counted by the room that it belongs to."""
     products: list[bytes] = []
@@ -56,6 +58,8 @@ def replay(
             commands.replay(record.kind, record.payload)
         elif record.kind == RecordKind.TABLE and tables is not None:
             tables.replay(record.payload)
+        elif services is not None:
+            services.replay(record.kind, record.payload)
     commands.begin()
     refused = []
     # the gate may refuse, and writes that down: only when the audit chain has been followed to its end

@@ -29,6 +29,7 @@ MAX_PER_SLOT = 4  # of them taken in one slot
 ON_BOARD = 0  # the source of what sequences and limits do; none may submit under it
 
 Handler = Callable[[Mapping[str, int | float]], bool]  # whether it was done; SwathError: it was not
+Load = Callable[[bytes], None]  # takes what follows an opcode; SwathError: it does not, and what was there stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +51,12 @@ class CommandSlot:
         components: Mapping[int, Component],
         events: EventRing,
         arming_window_frames: int,
+        loads: Mapping[int, Load] | None = None,
     ) -> None:
-        """definitions: beside those of the services. Raises DeclarationInvalid unless each has its handler."""
+        """definitions: beside those of the services. Raises DeclarationInvalid unless each has its handler or load."""
         mission = tuple(definitions)
-        if {each.opcode for each in mission} != set(handlers):
+        self._loads = dict(loads or {})
+        if {each.opcode for each in mission} != set(handlers) | set(self._loads) or set(handlers) & set(self._loads):
             raise DeclarationInvalid("every command of the slot has one handler, and every handler a command")
         self.commands = CommandSet((*told.SERVICE_COMMANDS, *mission))
         self.sequences = Sequences(self.commands, frozenset({told.SEQUENCE_START.opcode, told.SEQUENCE_SWITCH.opcode}))
@@ -130,6 +133,10 @@ class CommandSlot:
                 counts = len(table.watchpoints), len(table.actions)
                 self._events.emit(told.LIMITS_LOADED, watchpoints=counts[0], actions=counts[1])
                 return
+            if opcode in self._loads:
+                self._disarm(source)
+                self._load(source, opcode, octets[2:])
+                return
             command = self.commands.unpack(octets)
             if opcode == told.ARM.opcode:
                 self._arm(source, command, frame)
@@ -149,6 +156,27 @@ class CommandSlot:
             self._events.emit(told.TABLE_DAMAGED, reason=refused.reason)
         except ArmingRefused as refused:
             self._events.emit(told.ARMING_REFUSED, source=source, number=refused.number, reason=refused.reason)
+
+    def reload(self, octets: bytes) -> None:
+        """A command of an earlier run of the software: what was loaded then is there again, all else is left out.
+
+        Raises SwathError where it was refused then.
+        """
+        opcode, body = int.from_bytes(octets[:2], "big"), octets[2:]
+        if opcode == told.SEQUENCE_LOAD.opcode:
+            self.sequences.load(body)
+        elif opcode == told.LIMITS_LOAD.opcode:
+            self.limits.load(body)
+        elif opcode in self._loads:
+            self._loads[opcode](body)
+
+    def _load(self, source: int, opcode: int, octets: bytes) -> None:
+        try:
+            self._loads[opcode](octets)
+        except SwathError:
+            self._events.emit(told.COMMAND_FAILED, opcode=opcode, source=source)
+        else:
+            self._events.emit(told.COMMAND_DONE, opcode=opcode, source=source)
 
     def _arm(self, source: int, command: Command, frame: int) -> None:
         values = self.commands.values(command)

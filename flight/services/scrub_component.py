@@ -20,6 +20,9 @@ BASELINE_TAKEN = Event(7, Severity.INFO, "region {region:u8}: new baseline of {o
 STATUS = Event(
     8, Severity.INFO, "scrubbing {running:u8}, at region {region:u8}, offset {offset:u64}, {passes:u32} passes"
 )
+NOT_SCRUBBED = Event(
+    9, Severity.ERROR, "an application's files are not scrubbed, before region {region:u8}: reason {reason:u8}"
+)
 
 SCRUBBER = Component(
     name="scrubber",
@@ -33,6 +36,7 @@ SCRUBBER = Component(
         PASS_DONE,
         BASELINE_TAKEN,
         STATUS,
+        NOT_SCRUBBED,
     ),
     telemetry=(
         Field("running", "u8"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from flight.services.rooted import PathRefused, Root, components
 
 MAX_MEMORY_OCTETS = 1 << 20  # tables, not images
 CRC_OCTETS, SHA256_OCTETS = 4, 32
+MAX_WAITS = 50  # reads in a row that found nothing in the page cache
 
 
 class UnreadableReason(IntEnum):
@@ -49,7 +51,7 @@ class Source(Protocol):
         ...
 
     def read(self, offset: int, into: memoryview) -> int:
-        """Fill `into`; how many octets came, at least 1."""
+        """Fill `into`; how many octets came. 0: they are on their way, ask again in a later frame."""
         ...
 
     def end(self) -> None:
@@ -87,13 +89,17 @@ class MemorySource:
 
 
 class FileSource:
-    """A regular file beneath a root."""
+    """A regular file beneath a root. What the medium has not brought yet is asked for and read in a later frame.
+
+    A medium that brings nothing MAX_WAITS times is read from all the same, so that its error is told.
+    """
 
     def __init__(self, root: Root, path: str) -> None:
         """Raises PathRefused for a name that could never be used."""
         components(path)
         self._root, self._path = root, path
         self._file = -1
+        self._waits = 0
 
     def begin(self) -> int:
         """Open it anew: a file that was replaced is seen in the next pass."""
@@ -105,15 +111,35 @@ class FileSource:
             raise Unreadable(error.reason, error.errno) from error
 
     def read(self, offset: int, into: memoryview) -> int:
-        """One pread. The pages that were read are given up, so that the next pass asks the medium again."""
+        """One read. The pages that were read are given up, so that the next pass asks the medium again."""
         try:
-            count = os.preadv(self._file, [into], offset)
+            count = self._read_cached(offset, into)
+            if count < 0:
+                os.posix_fadvise(self._file, offset, len(into), os.POSIX_FADV_WILLNEED)
+                return 0
             os.posix_fadvise(self._file, offset, len(into), os.POSIX_FADV_DONTNEED)
         except OSError as error:
             raise Unreadable(UnreadableReason.READ_FAILED, error.errno or 0) from error
         if count == 0:
             raise Unreadable(UnreadableReason.CUT_SHORT)
         return count
+
+    def _read_cached(self, offset: int, into: memoryview) -> int:
+        """Below 0: it would have to wait for the medium, and with it the frame."""
+        if self._waits < MAX_WAITS:
+            try:
+                count = os.preadv(self._file, [into], offset, os.RWF_NOWAIT)
+            except BlockingIOError:
+                self._waits += 1
+                return -1
+            except OSError as error:
+                if error.errno != errno.EOPNOTSUPP:  # a file system without it
+                    raise
+            else:
+                self._waits = 0
+                return count
+        self._waits = 0
+        return os.preadv(self._file, [into], offset)
 
     def end(self) -> None:
         """Close it."""

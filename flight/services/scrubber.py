@@ -115,9 +115,8 @@ class Scrubber:
                 self._enter(region)
             while self._offset < self._size and not self._bad:
                 left = self._budget - (self.octets_read - before)
-                if left <= 0:
+                if left <= 0 or not self._read(region, left):
                     return self.octets_read - before
-                self._read(region, left)
         except Unreadable as error:
             self.unreadable += 1
             self._unreadable.append(region.number)
@@ -167,7 +166,7 @@ class Scrubber:
             self._regions[self._index].source.end()
             self._open = False
 
-    def _read(self, region: Region, left: int) -> None:
+    def _read(self, region: Region, left: int) -> int:
         block_end = min(self._size, (self._offset // BLOCK_OCTETS + 1) * BLOCK_OCTETS)
         into = self._buffer[: min(left, block_end - self._offset)]
         count = region.source.read(self._offset, into)
@@ -187,6 +186,7 @@ class Scrubber:
                 self._bad = True
                 self._events.emit(told.BLOCK_CHANGED, region=region.number, block=block, offset=block * BLOCK_OCTETS)
             self._block_crc = 0
+        return count
 
     def _conclude(self, region: Region) -> None:
         kept = self._kept[region.number]

@@ -1,0 +1,141 @@
+"""Services beside the cycle's own: each states what it gives, and here they are put together.
+
+A service is added by one `Service` in open_services(): its commands, what does them, its activities (with entries in
+the schedule tables), its telemetry and its journal records. Nothing else of the flight process changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from flight.agent.admission import ApplicationTerms
+from flight.executive.frame_context import FrameContext
+from flight.executive.loop import Activity
+from flight.executive.run_paths import RunPaths
+from flight.onboard import Onboard
+from flight.services.command_set import CommandDefinition
+from flight.services.command_slot import Handler, Load
+from flight.services.declare import DeclarationInvalid
+from flight.services.events import EventRing
+from flight.services.rooted import PathRefused, Root
+from flight.services.scrub_component import NOT_SCRUBBED, SCRUBBER
+from flight.services.scrub_region import FileSource, Outcome, Region
+from flight.services.scrubber import SCRUB_COMMANDS, Scrubber, scrub_handlers
+from flight.services.telemetry import TelemetryPacket
+
+SCRUB_BUDGET_OCTETS = 16_384  # in each of its slots
+MAX_REGIONS = 255
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What one service gives. Every part may be left out."""
+
+    definitions: tuple[CommandDefinition, ...] = ()
+    handlers: Mapping[int, Handler] = field(default_factory=dict)  # opcode -> what does it
+    loads: Mapping[int, Load] = field(default_factory=dict)  # opcode -> what takes the octets behind it
+    activities: Mapping[str, Activity] = field(default_factory=dict)
+    telemetry: Callable[[float], TelemetryPacket] | None = None  # of the mission time in seconds
+    replay: Mapping[int, Callable[[bytes], None]] = field(default_factory=dict)  # RecordKind -> what takes its payload
+    close: Callable[[], None] | None = None
+
+
+class OnboardServices:
+    """All of them, as the flight process takes them."""
+
+    def __init__(self, services: Iterable[Service]) -> None:
+        """Raises DeclarationInvalid when two services give the same activity, opcode or kind of record."""
+        self._services = tuple(services)
+        self.definitions = tuple(each for service in self._services for each in service.definitions)
+        self.handlers: Mapping[int, Handler] = _joined(service.handlers for service in self._services)
+        self.loads: Mapping[int, Load] = _joined(service.loads for service in self._services)
+        self.activities: Mapping[str, Activity] = _joined(service.activities for service in self._services)
+        self._replay: Mapping[int, Callable[[bytes], None]] = _joined(service.replay for service in self._services)
+
+    def replay(self, kind: int, payload: bytes) -> None:
+        """One record of the journal, to the service that wrote it; that of nobody here is left out."""
+        take = self._replay.get(kind)
+        if take is not None:
+            take(payload)
+
+    def telemetry(self, now_s: float) -> tuple[TelemetryPacket, ...]:
+        """The packets of all."""
+        return tuple(service.telemetry(now_s) for service in self._services if service.telemetry is not None)
+
+    def close(self) -> None:
+        """Let go of what they hold."""
+        for service in self._services:
+            if service.close is not None:
+                service.close()
+
+
+def open_services(
+    parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[str, ApplicationTerms]
+) -> OnboardServices:
+    """The services of a satellite. terms: what admission goes by; a service may withdraw an application from it."""
+    return OnboardServices((_scrubbing(parts, paths, events, terms),))
+
+
+def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[str, ApplicationTerms]) -> Service:
+    """The weights of every application against its manifest: regions in the order of names, then of variants."""
+    forbidden = (paths.root, parts.keys_dir) if parts.keys_dir is not None else (paths.root,)
+    regions: list[Region] = []
+    roots: list[Root] = []
+    for name, application in sorted(parts.applications.items()):
+        try:
+            root = Root(application.folder, forbidden)
+        except PathRefused as refused:
+            events.emit(NOT_SCRUBBED, region=len(regions) + 1, reason=refused.reason)
+            continue
+        roots.append(root)
+        for variant in range(len(application.variants)):
+            form = application.form(variant)
+            source = FileSource(root, form.model)
+            regions.append(Region(len(regions) + 1, source, _withdrawal(terms, name), bytes.fromhex(form.sha256)))
+    if not regions:
+        return Service(activities={"scrub.step": _idle})
+    scrubber = Scrubber(regions[:MAX_REGIONS], SCRUB_BUDGET_OCTETS, events)
+    scrubber.start()
+
+    def step(context: FrameContext) -> None:
+        scrubber.step()
+
+    def close() -> None:
+        scrubber.stop()
+        for root in roots:
+            root.close()
+
+    return Service(
+        SCRUB_COMMANDS,
+        scrub_handlers(scrubber),
+        activities={"scrub.step": step},
+        telemetry=lambda now_s: TelemetryPacket.of(SCRUBBER, now_s, **scrubber.telemetry()),
+        close=close,
+    )
+
+
+def _idle(context: FrameContext) -> None:
+    """Nothing to scrub: the golden configuration flies without applications."""
+
+
+def _withdrawal(terms: dict[str, ApplicationTerms], name: str) -> Callable[[], Outcome]:
+    """Admit no more jobs for an application whose weights are not what was accepted; its running ones load by hash."""
+
+    def withdraw() -> Outcome:
+        terms[name] = replace(terms[name], enabled=False)
+        return Outcome.WITHDRAWN
+
+    return withdraw
+
+
+def _joined(parts: Iterable[Mapping[_Key, _Value]]) -> dict[_Key, _Value]:
+    joined: dict[_Key, _Value] = {}
+    for part in parts:
+        if joined.keys() & part.keys():
+            raise DeclarationInvalid(f"two services give the same: {sorted(map(str, joined.keys() & part.keys()))}")
+        joined.update(part)
+    return joined
