@@ -51,7 +51,7 @@ setup(
         "bindings": ["csrc/*.c", "csrc/*.h", "csrc/decl/*.h", "py.typed"],
         "hal": ["py.typed"],
         "payload_models": ["*/manifest.toml", "*/*.onnx", "*/card.md", "*/golden/*", "py.typed"],
-        "flight": ["py.typed", "executive/*.toml"],
+        "flight": ["py.typed", "executive/*.toml", "services/event_ids.txt"],
         "ground_test": ["py.typed", "console/*.html", "console/*.js", "console/*.css", "console/*.geojson"],
     },
     cffi_modules=["bindings/build.py:ffi"],
