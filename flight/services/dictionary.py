@@ -17,6 +17,7 @@ MODULES = (
     "flight.pipeline.component",
     "flight.services.time_component",
     "flight.services.scrub_component",
+    "flight.services.file_component",
     "flight.services.component",
 )
 
