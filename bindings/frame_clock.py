@@ -2,22 +2,24 @@
 
 The thread keeps time whether or not Python runs: a frame nobody took in time is counted as skipped,
 one that ended after the next release as late. A late wake-up is absorbed within its frame, then caught up
-frame by frame within a bound, then jumped over, each counted apart. It also decides on the watchdog: it pets only while
-check-ins are fresh and healthy, never for a dead Python.
+frame by frame within a bound, then jumped over, each counted apart. It also decides on the watchdog: it pets only
+for a healthy check-in since the last decision, never for a dead Python. While Python is silent it does its duties:
+declared small things in C that tell others that the clock lives.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
+from mmap import mmap
 from types import TracebackType
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bindings.faults import GeometryRefused, OrderMismatch
+from bindings.faults import BufferMismatch, GeometryRefused, OrderMismatch
 from bindings.ffi import check, ffi, lib
 
 
@@ -30,6 +32,16 @@ class FrameState(IntEnum):
     SKIPPED = 3  # jumped over: never taken
 
 
+class Notice(IntFlag):
+    """What the clock answers to a check-in."""
+
+    WATCHDOG_GONE = 1  # the last pet failed, for the device is not there
+    DUTIES = 2  # this check-in ended a silence in which the clock did its duties
+
+
+DUTIES_MOST: Final = int(lib.SW_DUTIES_MOST)
+
+
 @dataclass(frozen=True, slots=True)
 class ClockGrant:
     """What the system allowed. `reasons` says why not, a line for each thing not had."""
@@ -37,6 +49,7 @@ class ClockGrant:
     realtime: bool
     memory_locked: bool
     reasons: tuple[str, ...]
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +81,26 @@ class FrameCounters:
     jumps: int  # times that the frames not yet taken were given up, whoever was late
     missed_check_ins: int  # frames without a check-in
     pets: int
-    withheld: int  # pets that were due and not given: check-ins stale or unhealthy
-    unwritable: int  # pets that the watchdog did not take
+    withheld: int  # pets that were due and not given: no check-in since the last, a stale or an unhealthy one
+    unwritable: int  # pets that the watchdog had no room for
+    watchdog_errors: int  # pets that failed: the device is not there, or broken
+    watchdog_errno: int  # of the newest of these, 0: none
+    watchdog_gone: bool  # from such a failure until a pet gets through
+    frames_incomplete: int  # run or late, with a bit expected and not marked
+    silences: int  # times that the clock began with its duties
+    silence_frames: int  # frames without a check-in in the newest of these, so far
+    silence_duties: int  # duties done in it
+    duties_run: int  # in all
+    duties_failed: int  # signals that nobody had room for, or whose reader is gone
 
 
 # as sw_frame in csrc/decl/frame_clock.h; times in ns of CLOCK_MONOTONIC, 0 until they happen
 FRAME: Final = np.dtype(
     {
-        "names": ["frame", "release_late_ns", "taken_ns", "done_ns", "state"],
-        "formats": [np.int64, np.int64, np.int64, np.int64, np.int32],
-        "offsets": [0, 8, 16, 24, 32],
-        "itemsize": 40,
+        "names": ["frame", "release_late_ns", "taken_ns", "done_ns", "expected", "done", "state"],
+        "formats": [np.int64, np.int64, np.int64, np.int64, np.uint64, np.uint64, np.int32],
+        "offsets": [0, 8, 16, 24, 32, 40, 48],
+        "itemsize": 56,
     }
 )
 
@@ -99,13 +121,18 @@ class FrameClock:
         max_missed: int = 50,
         tolerance_us: int | None = None,
         catch_up_frames: int = 0,
+        core: int = -1,
+        duties_after_missed: int = 0,
+        duty_period: int = 1,
     ) -> None:
         """minor_us: 100..1000000; realtime: ask for SCHED_FIFO at `priority`; lock_memory: ask that what
         is mapped at the start stays in memory; history: records kept; watchdog_fd: gets one octet per
-        pet, stays the caller's; max_missed: frames since the last check-in after which none is given;
+        pet, stays the caller's, and is not written to once it stands for something else; max_missed: frames
+        since the last check-in after which none is given;
         tolerance_us: a wake-up later than this within its frame counts as absorbed (a tenth of a frame);
-        catch_up_frames: so many frames missed are handed out one after the other, below `history`.
-        Raises GeometryRefused.
+        catch_up_frames: so many frames missed are handed out one after the other, below `history`;
+        core: the thread runs there alone (-1: anywhere); duties_after_missed: frames without a check-in after
+        which the clock does its duties (0: never), again every `duty_period` frames. Raises GeometryRefused.
         """
         tolerance_us = minor_us // 10 if tolerance_us is None else tolerance_us
         bounds = (
@@ -117,11 +144,15 @@ class FrameClock:
             ("max_missed", max_missed, 0, 1 << 40),
             ("tolerance_us", tolerance_us, 0, minor_us),
             ("catch_up_frames", catch_up_frames, 0, min(1000, history - 1)),
+            ("core", core, -1, 1023),
+            ("duties_after_missed", duties_after_missed, 0, 1 << 40),
+            ("duty_period", duty_period, 1, 1 << 40),
         )
         for name, number, low, high in bounds:
             if not low <= number <= high:
                 raise GeometryRefused(f"{name} is {low} to {high}, got {number}")
-        self.minor_us, self._priority, self._history = minor_us, priority, history
+        self.minor_us, self._priority, self._history, self._core = minor_us, priority, history, core
+        self._pages: list[Any] = []  # C writes to them for as long as the clock is there
         setup = ffi.new(
             "sw_clock_setup *",
             {
@@ -135,12 +166,46 @@ class FrameClock:
                 "lock_memory": lock_memory,
                 "tolerance_us": tolerance_us,
                 "catch_up_frames": catch_up_frames,
+                "core": core,
+                "duties_after": duties_after_missed,
+                "duty_period": duty_period,
             },
         )
         clock = lib.sw_clock_new(setup)
         if clock == ffi.NULL:
             raise MemoryError("no memory for the frame clock")
         self._clock = ffi.gc(clock, lib.sw_clock_free)
+
+    def duty_beat(self, page: bytearray | memoryview | mmap) -> None:
+        """A duty: leave a record in `page`, memory that another process may share (bindings.clock_beat reads it).
+
+        Before the start; at most DUTIES_MOST duties, done in the order in which they were added.
+        Raises BufferMismatch, OrderMismatch, GeometryRefused.
+        """
+        try:
+            held = ffi.from_buffer("uint8_t[]", page, require_writable=True)
+        except (TypeError, ValueError, BufferError) as error:
+            raise BufferMismatch("page", str(error)) from error
+        if len(held) < lib.SW_BEAT_OCTETS:
+            raise BufferMismatch("page", f"{lib.SW_BEAT_OCTETS} octets are needed, got {len(held)}")
+        self._added(lib.sw_clock_duty_beat(self._clock, held))
+        self._pages.append(held)
+
+    def duty_signal(self, fd: int, *, octets: int = 1) -> None:
+        """A duty: write to `fd` without waiting, one octet, or 8 that are the number 1 for an eventfd.
+
+        fd: pipe, socket or eventfd, stays the caller's. Order and errors as of duty_beat().
+        """
+        if fd < 0 or octets not in (1, 8):
+            raise GeometryRefused(f"a signal is 1 or 8 octets to a descriptor, got {octets} to {fd}")
+        self._added(lib.sw_clock_duty_signal(self._clock, fd, octets))
+
+    def _added(self, code: int) -> None:
+        if code == lib.SW_E_ORDER:
+            raise OrderMismatch("duties are declared before the frame clock is started")
+        if code == lib.SW_E_SPACE:
+            raise GeometryRefused(f"more than {DUTIES_MOST} duties")
+        check(code)
 
     def start(self) -> ClockGrant:
         """Start the thread; frame 0 is released one minor frame later. Raises SystemRefused, OrderMismatch."""
@@ -149,11 +214,14 @@ class FrameClock:
         if code == lib.SW_E_ORDER:
             raise OrderMismatch("a frame clock is started once, by the process that made it")
         check(code)
-        reasons = (
+        reasons: tuple[str, ...] = (
             _reason(grant.realtime, f"SCHED_FIFO priority {self._priority}", "CAP_SYS_NICE or RLIMIT_RTPRIO"),
             _reason(grant.lock_memory, "locking memory", "CAP_IPC_LOCK or RLIMIT_MEMLOCK"),
         )
-        return ClockGrant(grant.realtime == 0, grant.lock_memory == 0, tuple(line for line in reasons if line))
+        if self._core >= 0:
+            reasons += (_reason(grant.core, f"core {self._core}", "a core that is there and allowed"),)
+        told = tuple(line for line in reasons if line)
+        return ClockGrant(grant.realtime == 0, grant.lock_memory == 0, told, grant.core == 0)
 
     def wait(self, timeout_us: int) -> Slot | None:
         """Wait, without the interpreter's lock, for a frame newer than the last taken; None: time is up.
@@ -176,9 +244,17 @@ class FrameClock:
             raise OrderMismatch(f"frame {frame} is not the one that was taken")
         return bool(check(code))
 
-    def check_in(self, healthy: bool) -> None:
-        """Python is alive, and well or not: what the watchdog is petted for."""
-        check(lib.sw_clock_check_in(self._clock, healthy))
+    def expect(self, frame: int, bits: int) -> None:
+        """So many of 64 bits more are to be marked in `frame` before it is done. OrderMismatch as of done()."""
+        check(lib.sw_clock_expect(self._clock, frame, bits))
+
+    def mark(self, frame: int, bits: int) -> None:
+        """What these bits stand for has ended in `frame`. OrderMismatch as of done()."""
+        check(lib.sw_clock_mark(self._clock, frame, bits))
+
+    def check_in(self, healthy: bool) -> int:
+        """Python is alive, and well or not: what the watchdog is petted for. The answer is the bits of Notice."""
+        return check(lib.sw_clock_check_in(self._clock, healthy))
 
     def counters(self) -> FrameCounters:
         """All counters of one instant; also after stop()."""
@@ -202,6 +278,15 @@ class FrameClock:
             pets=c.pets,
             withheld=c.withheld,
             unwritable=c.unwritable,
+            watchdog_errors=c.watchdog_errors,
+            watchdog_errno=c.watchdog_errno,
+            watchdog_gone=bool(c.watchdog_gone),
+            frames_incomplete=c.frames_incomplete,
+            silences=c.silences,
+            silence_frames=c.silence_frames,
+            silence_duties=c.silence_duties,
+            duties_run=c.duties_run,
+            duties_failed=c.duties_failed,
         )
 
     def history(self, count: int) -> NDArray[Any]:

@@ -44,6 +44,13 @@ class Executive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     realtime: bool = True  # ask for SCHED_FIFO
     priority: Annotated[int, Meta(ge=1, le=98)] = 60
     lock_memory: bool = False
+    core: Annotated[int, Meta(ge=-1, le=1023)] = -1  # the frame clock's own; -1: any
+    dispatcher_priority: Annotated[int, Meta(ge=0, le=97)] = 0  # SCHED_FIFO, below `priority`; 0: not real time
+    runaway_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1000  # of a dispatcher in real time that never pauses
+
+    def __post_init__(self) -> None:
+        if self.dispatcher_priority and not (self.realtime and self.dispatcher_priority < self.priority):
+            raise ValueError("dispatcher_priority is below priority, and with realtime = true alone")
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

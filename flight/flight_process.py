@@ -31,6 +31,7 @@ from flight.command_activity import CommandActivity
 from flight.component import APPLICATIONS_DISABLED, BOOTED, JOURNAL_NO_SPACE, JOURNAL_SPACE_AGAIN, RECOVERY_BEGAN
 from flight.executive.crash_loop import Recovery
 from flight.executive.demotion import DemotionRule, TimeOf
+from flight.executive.dispatcher_thread import dispatcher_setup
 from flight.executive.frame_context import FrameContext
 from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
@@ -189,6 +190,7 @@ class FlightProcess:
             lock_memory=config.executive.lock_memory,
             watchdog_fd=watchdog.fileno() if watchdog is not None else -1,
             catch_up_frames=config.executive.catch_up_frames,
+            core=config.executive.core,
         )
         activities: dict[str, Activity] = {
             **satellite.activities(),
@@ -199,7 +201,18 @@ class FlightProcess:
         }
         demotion = _DEMOTION[config.executive.demotion]
         first = table if golden else self.tables.first()
-        self.loop = FrameLoop(first, activities, frames, clock, self.events, self.modes, self.health, demotion=demotion)
+        dispatcher = dispatcher_setup(config.executive)
+        self.loop = FrameLoop(
+            first,
+            activities,
+            frames,
+            clock,
+            self.events,
+            self.modes,
+            self.health,
+            demotion=demotion,
+            dispatcher=dispatcher,
+        )
         self.tables.bind(self.loop.tables)
         self._no_space = False
 

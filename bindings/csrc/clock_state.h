@@ -6,10 +6,23 @@
 #include "decl/frame_clock.h"
 
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 
 #define SW_NONE (-1)
+
+/* A descriptor of the caller's, and what it stood for: were it closed, its number could come to stand for a journal. */
+typedef struct {
+    int fd;
+    struct stat was;
+} sw_output;
+
+typedef struct {
+    uint8_t *page;    /* of a beat, or NULL */
+    sw_output output; /* of a signal */
+    size_t octets;
+} sw_duty;
 
 struct sw_clock {
     sw_clock_setup setup;
@@ -24,9 +37,16 @@ struct sw_clock {
     int64_t newest;          /* newest released frame, or SW_NONE */
     int64_t pending;         /* oldest released and not taken; up to `newest` they are the queue. Or SW_NONE */
     int64_t taken;           /* handed out and not done, or SW_NONE */
-    int64_t checked_in;      /* newest frame at the last check-in */
-    int checked_in_ever, checked_in_now, healthy;
+    uint64_t expected, done; /* the bits of the frame taken */
+    int64_t checked_in;      /* newest frame at the last check-in; SW_NONE: there was none */
+    int checked_in_now;      /* since the newest frame */
+    int well, ill;           /* said since the watchdog was decided on last */
     int64_t next_pet;
+    sw_output watchdog;
+    sw_duty duties[SW_DUTIES_MOST];
+    int duty_count;
+    int64_t next_duty;       /* SW_NONE: no duty was done since the last check-in */
+    int64_t beats;
     sw_counters counters;
     sw_frame *frames;
 };
@@ -54,5 +74,20 @@ int sw_clock_lock(sw_clock *clock);
 /* The thread meant to wake for `frame` and did at `woke_ns`: judges the wake-up, releases what is due by then and
  * returns the frame to wake for next. The lock is held. */
 int64_t sw_clock_woke(sw_clock *clock, int64_t frame, int64_t woke_ns);
+
+/* Frames released since the last check-in, without the one that is under way. The lock is held. */
+static inline int64_t sw_clock_missed(const sw_clock *clock)
+{
+    const int64_t frames = clock->newest - clock->checked_in - 1;
+    return frames > 0 ? frames : 0;
+}
+
+void sw_output_open(sw_output *output, int fd);
+/* 0: all of it was taken; EAGAIN: there is no room now; else what failed. Never waits. */
+int sw_output_write(const sw_output *output, const void *octets, size_t count);
+
+/* Both are called by the thread with the lock held; the first lets go of it while it writes. */
+void sw_clock_feed(sw_clock *clock);
+void sw_clock_do_duties(sw_clock *clock);
 
 #endif

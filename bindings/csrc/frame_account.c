@@ -36,6 +36,8 @@ static void enter(sw_clock *clock, int64_t frame, int32_t state)
     ++*counter(clock, state);
     if (at != NULL)
         at->state = state;
+    if (frame == clock->taken) /* the only one of which anything was expected */
+        clock->counters.frames_incomplete += (clock->expected & ~clock->done) != 0;
 }
 
 static void jump(sw_clock *clock)
@@ -125,6 +127,7 @@ int sw_clock_wait(sw_clock *clock, int64_t timeout_us, sw_slot *slot)
         if (clock->taken != SW_NONE)
             enter(clock, clock->taken, SW_FRAME_LATE);
         const int64_t frame = clock->taken = clock->pending;
+        clock->expected = clock->done = 0;
         sw_frame *at = record(clock, frame);
         slot->frame = frame;
         slot->release_ns = sw_nominal(clock, frame);
@@ -162,15 +165,48 @@ int sw_clock_done(sw_clock *clock, int64_t frame)
     return result;
 }
 
+/* The bits of the frame taken become these; its record, if it is still kept, says the same. */
+static int set_bits(sw_clock *clock, int64_t frame, uint64_t expected, uint64_t done)
+{
+    int result = SW_E_ORDER;
+    if (!sw_clock_lock(clock))
+        return SW_E_STOPPED;
+    if (frame != SW_NONE && frame == clock->taken) {
+        sw_frame *at = record(clock, frame);
+        clock->expected |= expected, clock->done |= done;
+        if (at != NULL)
+            at->expected = clock->expected, at->done = clock->done;
+        result = SW_OK;
+    }
+    pthread_mutex_unlock(&clock->mutex);
+    return result;
+}
+
+int sw_clock_expect(sw_clock *clock, int64_t frame, uint64_t bits)
+{
+    return set_bits(clock, frame, bits, 0);
+}
+
+int sw_clock_mark(sw_clock *clock, int64_t frame, uint64_t bits)
+{
+    return set_bits(clock, frame, 0, bits);
+}
+
 int sw_clock_check_in(sw_clock *clock, int32_t healthy)
 {
     if (!sw_clock_lock(clock))
         return SW_E_STOPPED;
+    int notices = clock->counters.watchdog_gone ? SW_NOTICE_WATCHDOG_GONE : 0;
+    if (clock->next_duty != SW_NONE) {
+        notices |= SW_NOTICE_DUTIES;
+        clock->counters.silence_frames = sw_clock_missed(clock);
+        clock->next_duty = SW_NONE;
+    }
     clock->checked_in = clock->newest;
-    clock->checked_in_ever = clock->checked_in_now = 1;
-    clock->healthy = healthy != 0;
+    clock->checked_in_now = 1;
+    *(healthy ? &clock->well : &clock->ill) = 1;
     pthread_mutex_unlock(&clock->mutex);
-    return SW_OK;
+    return notices;
 }
 
 int sw_clock_counters(sw_clock *clock, sw_counters *counters)

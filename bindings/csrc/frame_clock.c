@@ -1,11 +1,11 @@
-/* The frame clock: a thread releases frames on absolute deadlines and decides on the watchdog.
+/* The frame clock: a thread releases frames on absolute deadlines.
  *
  * One mutex with priority inheritance guards everything; the thread holds it for the accounting of one wake-up.
- * What becomes of the frames is in frame_account.c. */
+ * What becomes of the frames is in frame_account.c, the watchdog in clock_watchdog.c, what the thread does while
+ * nobody checks in in clock_duties.c. */
 #include "clock_state.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,16 +19,20 @@
 #define STACK_OCTETS (256 * 1024)
 #define STACK_TOUCHED (64 * 1024)
 
-/* Never blocks: a watchdog that would is as bad as one that refuses, and is counted. */
-static int pet(int fd)
-{
-    struct pollfd ready = {.fd = fd, .events = POLLOUT};
-    return poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) && write(fd, "", 1) == 1;
-}
+#ifndef SCHED_RESET_ON_FORK
+#define SCHED_RESET_ON_FORK 0
+#endif
 
-static int is_alive(const sw_clock *clock)
+static int pin(int core)
 {
-    return clock->checked_in_ever && clock->healthy && clock->newest - clock->checked_in <= clock->setup.max_missed;
+#ifdef __linux__
+    cpu_set_t alone;
+    CPU_ZERO(&alone);
+    CPU_SET((size_t)core, &alone);
+    return pthread_setaffinity_np(pthread_self(), sizeof alone, &alone);
+#else
+    return ENOTSUP;
+#endif
 }
 
 static void prepare_thread(sw_clock *clock)
@@ -40,14 +44,16 @@ static void prepare_thread(sw_clock *clock)
     prctl(PR_SET_TIMERSLACK, 1UL);
     prctl(PR_SET_NAME, "swath-frames");
 #endif
-    clock->grant.realtime = clock->grant.lock_memory = -1;
+    clock->grant.realtime = clock->grant.lock_memory = clock->grant.core = -1;
+    if (clock->setup.core >= 0)
+        clock->grant.core = pin(clock->setup.core);
     /* Only what is mapped now: memory that is mapped later would make the process outgrow its limit.
      * It takes tens of milliseconds, so it comes before the first deadline is set. */
     if (clock->setup.lock_memory)
         clock->grant.lock_memory = mlockall(MCL_CURRENT) == 0 ? 0 : errno;
     if (clock->setup.realtime) {
         struct sched_param wanted = {.sched_priority = clock->setup.priority};
-        clock->grant.realtime = pthread_setschedparam(pthread_self(), SCHED_FIFO, &wanted);
+        clock->grant.realtime = pthread_setschedparam(pthread_self(), SCHED_FIFO | SCHED_RESET_ON_FORK, &wanted);
     }
 }
 
@@ -70,19 +76,8 @@ static void *run(void *argument)
             break;
         frame = sw_clock_woke(clock, frame, sw_now_ns());
         pthread_cond_broadcast(&clock->released);
-        int asked = 0, alive = 0;
-        if (clock->setup.watchdog_fd >= 0 && clock->newest >= clock->next_pet) {
-            clock->next_pet = (clock->newest / clock->setup.pet_every_frames + 1) * clock->setup.pet_every_frames;
-            asked = 1, alive = is_alive(clock);
-        }
-        if (asked && !alive)
-            clock->counters.withheld++;
-        else if (asked) {
-            pthread_mutex_unlock(&clock->mutex); /* a driver's write may take its time */
-            int petted = pet(clock->setup.watchdog_fd);
-            pthread_mutex_lock(&clock->mutex);
-            ++*(petted ? &clock->counters.pets : &clock->counters.unwritable);
-        }
+        sw_clock_do_duties(clock);
+        sw_clock_feed(clock);
     }
     pthread_mutex_unlock(&clock->mutex);
     return NULL;
@@ -93,7 +88,8 @@ static int is_sound(const sw_clock_setup *s)
     return s->minor_us >= 100 && s->minor_us <= 1000000 && s->history >= 1 && s->history <= 1048576
         && s->pet_every_frames >= 1 && s->max_missed >= 0 && s->watchdog_fd >= -1
         && s->tolerance_us >= 0 && s->tolerance_us <= s->minor_us && s->catch_up_frames >= 0
-        && s->catch_up_frames <= 1000 && s->catch_up_frames < s->history
+        && s->catch_up_frames <= 1000 && s->catch_up_frames < s->history && s->core >= -1 && s->core <= 1023
+        && s->duties_after >= 0 && s->duty_period >= 1
         && (!s->realtime || (s->priority >= 1 && s->priority <= 99));
 }
 
@@ -113,8 +109,9 @@ sw_clock *sw_clock_new(const sw_clock_setup *setup)
     clock->setup = *setup, clock->frames = frames;
     clock->minor_ns = setup->minor_us * 1000;
     clock->owner = getpid();
-    clock->newest = clock->pending = clock->taken = SW_NONE;
+    clock->newest = clock->pending = clock->taken = clock->checked_in = clock->next_duty = SW_NONE;
     clock->next_pet = setup->pet_every_frames;
+    sw_output_open(&clock->watchdog, setup->watchdog_fd);
     pthread_mutexattr_t mutex;
     pthread_mutexattr_init(&mutex);
     pthread_mutexattr_setprotocol(&mutex, PTHREAD_PRIO_INHERIT); /* refused nowhere that matters; then plain */

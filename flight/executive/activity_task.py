@@ -14,6 +14,7 @@ from flight.executive.schedule import Criticality, Entry, Overrun, ScheduleTable
 Activity = Callable[[FrameContext], None]
 NEVER = -1
 NO_MODES: Final[frozenset[Mode]] = frozenset()
+BITS = 64
 
 
 @dataclass(slots=True)
@@ -48,6 +49,7 @@ class Task:
     deadline_ns: int
     critical: bool  # these two are asked for in every frame: a member of an enumeration costs an object
     sheds: bool
+    bit: int  # of a critical one, in the map of what is to end in a frame; 0: none
     period: int  # frames; as declared, or longer once demoted
     criticality: Criticality  # as declared, or lower once demoted
     flown_modes: frozenset[Mode]  # as declared, or none while its group is switched off
@@ -82,8 +84,14 @@ class Task:
 def make_tasks(
     table: ScheduleTable, activities: Mapping[str, Activity], numbers: Mapping[str, int]
 ) -> tuple[Task, ...]:
-    """Every entry of a table that fits, in the order in which a frame starts them. Raises KeyError."""
-    tasks = (
+    """Every entry of a table that fits, in the order in which a frame starts them. Raises KeyError.
+
+    The first 64 critical ones have a bit each.
+    """
+    entries = sorted(table.entries, key=lambda entry: entry.slot)
+    critical = [entry.activity for entry in entries if entry.criticality is Criticality.CRITICAL][:BITS]
+    bits = {activity: 1 << place for place, activity in enumerate(critical)}
+    return tuple(
         Task(
             number=numbers[entry.activity],
             entry=entry,
@@ -94,10 +102,10 @@ def make_tasks(
             deadline_ns=entry.deadline_us * 1000,
             critical=entry.criticality is Criticality.CRITICAL,
             sheds=entry.overrun is Overrun.SHED,
+            bit=bits.get(entry.activity, 0),
             period=entry.period,
             criticality=entry.criticality,
             flown_modes=modes_of(entry),
         )
-        for entry in table.entries
+        for entry in entries
     )
-    return tuple(sorted(tasks, key=lambda task: task.entry.slot))

@@ -17,7 +17,9 @@ MODE_CHANGED = Event(8, Severity.INFO, "mode {before:u8} -> {after:u8}, cause {c
 MODE_REFUSED = Event(9, Severity.WARNING, "mode {before:u8} -> {after:u8} refused, cause {cause:u8}")
 UNHEALTHY = Event(10, Severity.CRITICAL, "activity {activity:u8} silent for {silent:u32} frames: watchdog withheld")
 HEALTHY = Event(11, Severity.INFO, "healthy again at frame {frame:u32}")
-CLOCK_GRANT = Event(12, Severity.INFO, "frame clock started: real time {realtime:u8}, memory locked {locked:u8}")
+CLOCK_GRANT = Event(
+    12, Severity.INFO, "frame clock started: real time {realtime:u8}, memory locked {locked:u8}, pinned {pinned:u8}"
+)
 MODE_HELD = Event(20, Severity.WARNING, "mode {before:u8} -> {after:u8} not now, cause {cause:u8}, reason {reason:u8}")
 MODE_TIMED_OUT = Event(21, Severity.WARNING, "mode {mode:u8} ended by itself after {frames:u32} frames")
 MODE_ACTION_RAISED = Event(22, Severity.ERROR, "action {action:u8} of mode {mode:u8} raised")
@@ -51,6 +53,16 @@ TABLE_DAMAGED = Event(
     41, Severity.CRITICAL, "table {table:u64}: an entry is damaged beyond repair, safe mode asked for"
 )
 TABLE_NOT_RESTORED = Event(42, Severity.ERROR, "table {table:u64} was the last good one and is not on board any more")
+WATCHDOG_GONE = Event(45, Severity.ERROR, "the watchdog cannot be petted, error {errno:u16}: tried again each period")
+WATCHDOG_BACK = Event(46, Severity.INFO, "the watchdog is petted again after {errors:u32} failed pets in all")
+DUTIES_BEGAN = Event(
+    47, Severity.ERROR, "no check-in for {missed:u32} frames: the frame clock did {duties:u32} duties by itself"
+)
+DISPATCHER_GRANT = Event(
+    48,
+    Severity.INFO,
+    "dispatcher at priority {priority:u8}, ended after {runaway_ms:u32} ms without a pause: granted {granted:u8}",
+)
 
 EXECUTIVE = Component(
     name="executive",
@@ -85,6 +97,10 @@ EXECUTIVE = Component(
         TABLE_MENDED,
         TABLE_DAMAGED,
         TABLE_NOT_RESTORED,
+        WATCHDOG_GONE,
+        WATCHDOG_BACK,
+        DUTIES_BEGAN,
+        DISPATCHER_GRANT,
     ),
     telemetry=(  # the housekeeping packet
         Field("mode", "u8"),
@@ -114,5 +130,9 @@ EXECUTIVE = Component(
         Field("journal_durable", "u64"),
         Field("journal_queued", "u32", "B"),
         Field("tables_mended", "u32"),
+        Field("frames_incomplete", "u32"),
+        Field("watchdog_errors", "u32"),
+        Field("silences", "u32"),
+        Field("duties_run", "u32"),
     ),
 )

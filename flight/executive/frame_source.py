@@ -53,6 +53,20 @@ class FrameCounters(Protocol):
     def pets(self) -> int: ...
     @property
     def withheld(self) -> int: ...
+    @property
+    def watchdog_errors(self) -> int: ...
+    @property
+    def watchdog_errno(self) -> int: ...
+    @property
+    def frames_incomplete(self) -> int: ...
+    @property
+    def silences(self) -> int: ...
+    @property
+    def silence_frames(self) -> int: ...
+    @property
+    def silence_duties(self) -> int: ...
+    @property
+    def duties_run(self) -> int: ...
 
 
 class FrameSource(Protocol):
@@ -68,8 +82,19 @@ class FrameSource(Protocol):
         """The frame's work has ended; True when before the next release."""
         ...
 
-    def check_in(self, healthy: bool) -> None:
-        """The dispatcher lives, and says whether the satellite is healthy."""
+    def expect(self, frame: int, bits: int) -> None:
+        """These bits are to be marked before `frame`, the one taken, is done; else it counts as incomplete."""
+        ...
+
+    def mark(self, frame: int, bits: int) -> None:
+        """What these bits stand for has ended."""
+        ...
+
+    def check_in(self, healthy: bool) -> int:
+        """The dispatcher lives, and says whether the satellite is healthy: at most one pet for each such word.
+
+        The answer is the bits of bindings.frame_clock.Notice.
+        """
         ...
 
     def counters(self) -> FrameCounters: ...
@@ -100,6 +125,13 @@ class SimulatedCounters:
     missed_check_ins: int
     pets: int
     withheld: int
+    frames_incomplete: int = 0
+    watchdog_errors: int = 0  # in virtual time no device goes away, and nobody is silent unseen: none of these
+    watchdog_errno: int = 0
+    silences: int = 0
+    silence_frames: int = 0
+    silence_duties: int = 0
+    duties_run: int = 0
 
 
 class SimulatedFrames:
@@ -121,8 +153,10 @@ class SimulatedFrames:
         self._open = 0
         self._run = self._late = self._skipped = 0
         self._worst_release_us = self._worst_done_us = 0
-        self._check_in_frame, self._healthy = 0, True
+        self._check_in_frame = 0
+        self._well = self._ill = False  # said since the watchdog was decided on last
         self._missed = self._pets = self._withheld = 0
+        self._expected = self._marked = self._incomplete = 0
 
     def start(self) -> None:
         """Frame 0 is released now."""
@@ -144,6 +178,7 @@ class SimulatedFrames:
         frame = self._released - 1
         self._skipped += frame - self._taken - 1
         self._taken = frame
+        self._expected = self._marked = 0
         self._open += 1
         release_us = self._start_us + frame * self._minor_us
         lateness_us = self._now_us() - release_us
@@ -156,15 +191,27 @@ class SimulatedFrames:
         self._worst_done_us = max(self._worst_done_us, took_us)
         in_time = took_us < self._minor_us
         self._open -= 1
+        self._incomplete += (self._expected & ~self._marked) != 0
         if in_time:
             self._run += 1
         else:
             self._late += 1
         return in_time
 
-    def check_in(self, healthy: bool) -> None:
+    def expect(self, frame: int, bits: int) -> None:
+        self._expected |= bits
+
+    def mark(self, frame: int, bits: int) -> None:
+        self._marked |= bits
+
+    def check_in(self, healthy: bool) -> int:
         self._release_until_now()
-        self._check_in_frame, self._healthy = self._released - 1, healthy
+        self._check_in_frame = self._released - 1
+        if healthy:
+            self._well = True
+        else:
+            self._ill = True
+        return 0
 
     def counters(self) -> SimulatedCounters:
         self._release_until_now()
@@ -180,6 +227,7 @@ class SimulatedFrames:
             self._missed,
             self._pets,
             self._withheld,
+            self._incomplete,
         )
 
     def stop(self) -> None:
@@ -194,8 +242,9 @@ class SimulatedFrames:
             if frame - self._check_in_frame > 1:
                 self._missed += 1
             if frame and frame % self._pet_every == 0:
-                if self._healthy and frame - self._check_in_frame <= self._max_missed:
+                if self._well and not self._ill and frame - self._check_in_frame <= self._max_missed:
                     self._pets += 1
                 else:
                     self._withheld += 1
+                self._well = self._ill = False
         self._released = max(self._released, newest + 1)

@@ -56,4 +56,8 @@ def housekeeping(loop: FrameLoop, journal: JournalQueue, now_s: float) -> Teleme
         journal_durable=journal.durable,
         journal_queued=journal.queued_bytes,
         tables_mended=loop.tables.mended,
+        frames_incomplete=frames.frames_incomplete,
+        watchdog_errors=frames.watchdog_errors,
+        silences=frames.silences,
+        duties_run=frames.duties_run,
     )

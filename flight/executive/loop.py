@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping
 from bindings.activity_account import ActivityTimes
 from flight.executive.activity_meter import meter_for
 from flight.executive.activity_task import NEVER, Activity, ActivityCounters, Task
+from flight.executive.clock_notices import ClockNotices
 from flight.executive.component import (
     CLOCK_GRANT,
     COMPETING_THREADS,
     DEADLINE_MISSED,
     DISABLED,
+    DISPATCHER_GRANT,
     FRAME_LATE,
     FRAMES_SKIPPED,
     NOT_STARTED,
@@ -22,6 +24,7 @@ from flight.executive.component import (
 )
 from flight.executive.demoter import Demoter
 from flight.executive.demotion import DemotionRule
+from flight.executive.dispatcher_thread import DispatcherSetup, real_time_thread
 from flight.executive.errors import ModeRefused
 from flight.executive.frame_context import FrameContext
 from flight.executive.frame_source import FrameSource, Slot
@@ -54,10 +57,12 @@ class FrameLoop:
         *,
         demotion: DemotionRule | None = None,
         probation: Probation = _PROBATION,
+        dispatcher: DispatcherSetup | None = None,
     ) -> None:
         """`clock` also says who measures: C in real time, itself in virtual time. demotion: what becomes of
         activities that take longer than declared too often; None: they are counted and told.
-        probation: what a table that is staged in flight has to pass.
+        probation: what a table that is staged in flight has to pass. dispatcher: the priority of the thread that
+        calls run(), where the frame clock got its own; None: as it is.
 
         Raises ScheduleRefused for a table that does not fit, ActivityUnknown.
         """
@@ -67,6 +72,8 @@ class FrameLoop:
         self.events = events
         self._meter = meter_for(clock, max(1, len(activities)))
         self._demoter = Demoter(demotion, events) if demotion is not None else None
+        self._dispatcher = dispatcher
+        self._notices = ClockNotices(frames, events)
         self._context = FrameContext(clock)
         self._minor_ns = table.minor_us * 1000
         self._last_frame = -1
@@ -91,12 +98,19 @@ class FrameLoop:
         with frozen_garbage():
             grant = self.frames.start()
             realtime, locked = getattr(grant, "realtime", False), getattr(grant, "memory_locked", False)
-            self.events.emit(CLOCK_GRANT, realtime=int(realtime), locked=int(locked))
+            pinned = getattr(grant, "pinned", False)
+            self.events.emit(CLOCK_GRANT, realtime=int(realtime), locked=int(locked), pinned=int(pinned))
             try:
-                while keep_on():
-                    slot = self.frames.wait(timeout_us)
-                    if slot is not None:
-                        self.run_frame(slot)
+                with real_time_thread(self._dispatcher, below_clock=realtime) as granted:
+                    if (asked := self._dispatcher) is not None:
+                        priority, runaway_ms = asked.priority, asked.runaway_ms
+                        self.events.emit(
+                            DISPATCHER_GRANT, priority=priority, runaway_ms=runaway_ms, granted=int(granted.realtime)
+                        )
+                    while keep_on():
+                        slot = self.frames.wait(timeout_us)
+                        if slot is not None:
+                            self.run_frame(slot)
             finally:
                 self.frames.stop()
 
@@ -113,6 +127,7 @@ class FrameLoop:
             self._critical_missed, self._overran = False, 0
         end_ns = slot.release_ns + self._minor_ns
         self._context.begin(frame, mode, end_ns)
+        self._announce(frame, mode)
         tasks, position = self._tasks, 0
         while position < len(tasks):  # an iterator would be an object of its own in every frame
             task = tasks[position]
@@ -129,11 +144,22 @@ class FrameLoop:
                 if task.critical:
                     self.health.check_in(task.entry.activity, frame)
             position += 1
-        self.frames.check_in(self.health.judge(frame))
+        self._notices.hear(self.frames.check_in(self.health.judge(frame)))
         self.tables.ended(frame, self._critical_missed, self._overran)
         self._critical_missed, self._overran = False, 0
         if not self.frames.done(frame):
             self.events.emit(FRAME_LATE, frame=frame)
+
+    def _announce(self, frame: int, mode: Mode) -> None:
+        """Which critical activities this frame is to end: the frame clock is to know it if the loop does not."""
+        tasks, position, bits = self._tasks, 0, 0
+        while position < len(tasks):
+            task = tasks[position]
+            if task.bit and mode in task.flown_modes and (task.pending != NEVER or task.is_due(frame)):
+                bits |= task.bit
+            position += 1
+        if bits:
+            self.frames.expect(frame, bits)
 
     def counters(self) -> dict[str, ActivityCounters]:
         """The account of each activity that ever flew."""
@@ -225,6 +251,7 @@ class FrameLoop:
             task.raises_in_a_row = 0
             if task.critical:
                 self.health.check_in(task.entry.activity, frame)
+                self.frames.mark(frame, task.bit)
         end_ns = self._meter.end(task.number)
         took_us = (end_ns - start_ns) // 1000
         if took_us > task.entry.wcet_us:

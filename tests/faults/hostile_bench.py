@@ -137,8 +137,15 @@ class Frames:
     def done(self, frame: int) -> bool:
         return True
 
-    def check_in(self, healthy: bool) -> None:
+    def expect(self, frame: int, bits: int) -> None:
+        return None
+
+    def mark(self, frame: int, bits: int) -> None:
+        return None
+
+    def check_in(self, healthy: bool) -> int:
         assert healthy
+        return 0
 
     def counters(self) -> SimulatedCounters:
         return SimulatedCounters(self.frame + 1, self.frame + 1, *(0,) * 8)

@@ -62,8 +62,9 @@ class OneSlot:
 class HandFrames(SimulatedFrames):
     """Frames handed over by the test, without an object for each."""
 
-    def check_in(self, healthy: bool) -> None:
+    def check_in(self, healthy: bool) -> int:
         assert healthy
+        return 0
 
     def done(self, frame: int) -> bool:
         return True

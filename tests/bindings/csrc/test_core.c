@@ -611,7 +611,8 @@ static void test_frame_clock(void)
     int pipe_ends[2];
     REQUIRE(pipe(pipe_ends) == 0);
     sw_clock_setup setup = {.minor_us = 1000, .history = 16, .pet_every_frames = 4, .max_missed = 1000,
-                            .watchdog_fd = pipe_ends[1], .realtime = 1, .priority = 10};
+                            .watchdog_fd = pipe_ends[1], .realtime = 1, .priority = 10,
+                            .duty_period = 1, .core = -1};
     sw_clock *clock = sw_clock_new(&setup);
     sw_clock_grant grant;
     sw_slot slot;
@@ -626,7 +627,7 @@ static void test_frame_clock(void)
     REQUIRE(pthread_create(&reader, NULL, read_all_the_time, clock) == 0);
     for (int i = 0; i < 200; i++) {
         REQUIRE(sw_clock_wait(clock, 10000000, &slot) == 1);
-        REQUIRE(sw_clock_check_in(clock, 1) == SW_OK);
+        REQUIRE(sw_clock_check_in(clock, 1) == 0);
         if (i % 50 == 7)
             usleep(5000); /* a stall: late, and the frames in between skipped */
         if (i % 3)
@@ -670,6 +671,12 @@ static void test_frame_clock(void)
     wrong = setup, wrong.catch_up_frames = 16;
     REQUIRE(sw_clock_new(&wrong) == NULL);
     wrong = setup, wrong.tolerance_us = 1001;
+    REQUIRE(sw_clock_new(&wrong) == NULL);
+    wrong = setup, wrong.core = 1024;
+    REQUIRE(sw_clock_new(&wrong) == NULL);
+    wrong = setup, wrong.duty_period = 0;
+    REQUIRE(sw_clock_new(&wrong) == NULL);
+    wrong = setup, wrong.duties_after = -1;
     REQUIRE(sw_clock_new(&wrong) == NULL);
     free(frames);
 }
@@ -738,6 +745,7 @@ int main(void)
     drive_context();
     drive_bus();
     test_frame_clock();
+    drive_clock();
     test_activity_account();
     puts("test_core: all functions of the C core hold at their edges");
     return 0;
