@@ -15,7 +15,7 @@ from flight.executive.activity_task import Activity, Task
 from flight.executive.modes import Mode
 from flight.executive.schedule import Criticality, Overrun, modes_of
 
-_NUMBERS = struct.Struct("<12q2?")  # see _pack
+_NUMBERS = struct.Struct("<12q2?Q")  # see _pack
 _DAMAGES = (struct.error, AttributeError, TypeError, ValueError, LookupError)  # what a flipped reference may lead to
 
 
@@ -78,6 +78,7 @@ def _pack(task: Task, activities: Mapping[str, Activity]) -> bytes:
         modes if task.modes == modes_of(entry) else -1,
         task.critical,
         task.sheds,
+        task.bit,
     )
     calls = b"" if task.activity is activities[entry.activity] else b"\0"
     return numbers + "\0".join((entry.activity, *entry.modes)).encode() + calls
@@ -99,6 +100,7 @@ def _restore(task: Task, copy: bytes, activities: Mapping[str, Activity]) -> Non
         modes,
         task.critical,
         task.sheds,
+        task.bit,
     ) = _NUMBERS.unpack_from(copy)
     activity, *names = copy[_NUMBERS.size :].decode().split("\0")
     task.entry = replace(

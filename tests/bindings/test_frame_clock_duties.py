@@ -26,7 +26,7 @@ _HOLDING = ctypes.PyDLL(None)  # calls that keep the interpreter's lock
 
 def make(**how: int) -> FrameClock:
     setup = {"duties_after_missed": AFTER, "duty_period": PERIOD, "max_missed": MAX_MISSED, **how}
-    return FrameClock(MINOR_US, realtime=False, lock_memory=False, **setup)  # type: ignore[arg-type]
+    return FrameClock(MINOR_US, realtime=False, lock_memory=False, **setup)
 
 
 def until(clock: FrameClock, true: Callable[[FrameCounters], bool]) -> FrameCounters:

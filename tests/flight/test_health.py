@@ -61,6 +61,8 @@ def test_virtual_frames_pet_the_watchdog_only_on_fresh_and_healthy_check_ins() -
     fly(20, check_in=True, healthy=False)
     assert (frames.counters().pets, frames.counters().withheld) == (3, 2)
     fly(10, check_in=True)
-    assert (frames.counters().pets, frames.counters().withheld) == (4, 2)
+    assert (frames.counters().pets, frames.counters().withheld) == (3, 3), "the last bad word came after the decision"
+    fly(10, check_in=True)
+    assert (frames.counters().pets, frames.counters().withheld) == (4, 3)
     fly(30, check_in=False)
-    assert (frames.counters().pets, frames.counters().withheld) == (4, 5)
+    assert (frames.counters().pets, frames.counters().withheld) == (4, 6)

@@ -88,7 +88,7 @@ def frame_clock(**how: int) -> FrameClock:
         realtime=False,
         lock_memory=False,
         max_missed=MAX_MISSED,
-        **how,  # type: ignore[arg-type]
+        **how,
     )
 
 
@@ -196,7 +196,7 @@ def test_the_first_64_critical_activities_of_a_table_have_a_bit_each_in_the_orde
     tasks = make_tasks(
         table(*reversed(entries)),
         {one.activity: lambda _: None for one in entries},
-        dict.fromkeys([e.activity for e in entries], 0),
+        {one.activity: one.slot for one in entries},
     )
     assert [task.entry.slot for task in tasks] == list(range(90))
     critical = [task.bit for task in tasks if task.critical]

@@ -24,7 +24,7 @@ from tests.flight.test_loop_tables import MAJOR, NEW, OLD, Bench, table
 
 NAMES = ("a", "b", "c", "heart")
 NUMBERS = ("period", "phase", "slot", "wcet_us", "deadline_us")
-DERIVED = ("wcet_ns", "cost_ns", "deadline_ns", "number", "critical", "sheds", "period", "criticality")
+DERIVED = ("wcet_ns", "cost_ns", "deadline_ns", "number", "critical", "sheds", "bit", "period", "criticality")
 
 
 def four_entries() -> ScheduleTable:
