@@ -49,7 +49,7 @@ class ClockGrant:
     realtime: bool
     memory_locked: bool
     reasons: tuple[str, ...]
-    pinned: bool = False
+    pinned: bool | None = None  # to the core asked for; None: none was
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,15 @@ class FrameCounters:
     pets: int
     withheld: int  # pets that were due and not given: no check-in since the last, a stale or an unhealthy one
     unwritable: int  # pets that the watchdog had no room for
-    watchdog_errors: int  # pets that failed: the device is not there, or broken
-    watchdog_errno: int  # of the newest of these, 0: none
-    watchdog_gone: bool  # from such a failure until a pet gets through
-    frames_incomplete: int  # run or late, with a bit expected and not marked
-    silences: int  # times that the clock began with its duties
-    silence_frames: int  # frames without a check-in in the newest of these, so far
-    silence_duties: int  # duties done in it
-    duties_run: int  # in all
-    duties_failed: int  # signals that nobody had room for, or whose reader is gone
+    watchdog_errors: int = 0  # pets that failed: the device is not there, or broken
+    watchdog_errno: int = 0  # of the newest of these, 0: none
+    watchdog_gone: bool = False  # from such a failure until a pet gets through
+    frames_incomplete: int = 0  # run or late, with a bit expected and not marked
+    silences: int = 0  # times that the clock began with its duties
+    silence_frames: int = 0  # frames without a check-in in the newest of these, so far
+    silence_duties: int = 0  # duties done in it
+    duties_run: int = 0  # in all
+    duties_failed: int = 0  # signals that nobody had room for, or whose reader is gone
 
 
 # as sw_frame in csrc/decl/frame_clock.h; times in ns of CLOCK_MONOTONIC, 0 until they happen
@@ -218,10 +218,11 @@ class FrameClock:
             _reason(grant.realtime, f"SCHED_FIFO priority {self._priority}", "CAP_SYS_NICE or RLIMIT_RTPRIO"),
             _reason(grant.lock_memory, "locking memory", "CAP_IPC_LOCK or RLIMIT_MEMLOCK"),
         )
-        if self._core >= 0:
+        pinned = None if self._core < 0 else grant.core == 0
+        if pinned is False:
             reasons += (_reason(grant.core, f"core {self._core}", "a core that is there and allowed"),)
         told = tuple(line for line in reasons if line)
-        return ClockGrant(grant.realtime == 0, grant.lock_memory == 0, told, grant.core == 0)
+        return ClockGrant(grant.realtime == 0, grant.lock_memory == 0, told, pinned)
 
     def wait(self, timeout_us: int) -> Slot | None:
         """Wait, without the interpreter's lock, for a frame newer than the last taken; None: time is up.

@@ -17,9 +17,7 @@ MODE_CHANGED = Event(8, Severity.INFO, "mode {before:u8} -> {after:u8}, cause {c
 MODE_REFUSED = Event(9, Severity.WARNING, "mode {before:u8} -> {after:u8} refused, cause {cause:u8}")
 UNHEALTHY = Event(10, Severity.CRITICAL, "activity {activity:u8} silent for {silent:u32} frames: watchdog withheld")
 HEALTHY = Event(11, Severity.INFO, "healthy again at frame {frame:u32}")
-CLOCK_GRANT = Event(
-    12, Severity.INFO, "frame clock started: real time {realtime:u8}, memory locked {locked:u8}, pinned {pinned:u8}"
-)
+CLOCK_GRANT = Event(12, Severity.INFO, "frame clock started: real time {realtime:u8}, memory locked {locked:u8}")
 MODE_HELD = Event(20, Severity.WARNING, "mode {before:u8} -> {after:u8} not now, cause {cause:u8}, reason {reason:u8}")
 MODE_TIMED_OUT = Event(21, Severity.WARNING, "mode {mode:u8} ended by itself after {frames:u32} frames")
 MODE_ACTION_RAISED = Event(22, Severity.ERROR, "action {action:u8} of mode {mode:u8} raised")
@@ -63,6 +61,7 @@ DISPATCHER_GRANT = Event(
     Severity.INFO,
     "dispatcher at priority {priority:u8}, ended after {runaway_ms:u32} ms without a pause: granted {granted:u8}",
 )
+CLOCK_PINNED = Event(49, Severity.INFO, "frame clock to run on a core of its own: granted {granted:u8}")
 
 EXECUTIVE = Component(
     name="executive",
@@ -101,6 +100,7 @@ EXECUTIVE = Component(
         WATCHDOG_BACK,
         DUTIES_BEGAN,
         DISPATCHER_GRANT,
+        CLOCK_PINNED,
     ),
     telemetry=(  # the housekeeping packet
         Field("mode", "u8"),

@@ -12,6 +12,7 @@ from flight.executive.activity_task import NEVER, Activity, ActivityCounters, Ta
 from flight.executive.clock_notices import ClockNotices
 from flight.executive.component import (
     CLOCK_GRANT,
+    CLOCK_PINNED,
     COMPETING_THREADS,
     DEADLINE_MISSED,
     DISABLED,
@@ -98,8 +99,9 @@ class FrameLoop:
         with frozen_garbage():
             grant = self.frames.start()
             realtime, locked = getattr(grant, "realtime", False), getattr(grant, "memory_locked", False)
-            pinned = getattr(grant, "pinned", False)
-            self.events.emit(CLOCK_GRANT, realtime=int(realtime), locked=int(locked), pinned=int(pinned))
+            self.events.emit(CLOCK_GRANT, realtime=int(realtime), locked=int(locked))
+            if (pinned := getattr(grant, "pinned", None)) is not None:
+                self.events.emit(CLOCK_PINNED, granted=int(pinned))
             try:
                 with real_time_thread(self._dispatcher, below_clock=realtime) as granted:
                     if (asked := self._dispatcher) is not None:

@@ -17,7 +17,14 @@ from bindings.clock_beat import BEAT_OCTETS, read_beat
 from bindings.frame_clock import FrameClock
 from flight.executive.activity_task import make_tasks
 from flight.executive.clock_notices import ClockNotices
-from flight.executive.component import CLOCK_GRANT, DISPATCHER_GRANT, DUTIES_BEGAN, WATCHDOG_BACK, WATCHDOG_GONE
+from flight.executive.component import (
+    CLOCK_GRANT,
+    CLOCK_PINNED,
+    DISPATCHER_GRANT,
+    DUTIES_BEGAN,
+    WATCHDOG_BACK,
+    WATCHDOG_GONE,
+)
 from flight.executive.dispatcher_thread import DispatcherSetup
 from flight.executive.frame_context import FrameContext
 from flight.executive.frame_source import SimulatedCounters, SimulatedFrames
@@ -186,7 +193,8 @@ def test_the_clock_tells_whether_it_is_pinned_and_the_dispatcher_whether_it_is_i
     flight = Flight(frame_clock(core=core), SystemClock(), DispatcherSetup(1, 2, 60_000))
     flight.fly(lambda: flight.runs >= 3)
     told = flight.told()
-    assert told[CLOCK_GRANT.number] == [(0, 0, 1)]
+    assert told[CLOCK_GRANT.number] == [(0, 0)]
+    assert told[CLOCK_PINNED.number] == [(1,)]
     assert told[DISPATCHER_GRANT.number] == [(1, 60_000, 0)], "the clock itself is not in real time"
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
