@@ -32,7 +32,7 @@ from flight.services.file_protocol import (
 from flight.services.file_tree import FolderTree
 from flight.services.file_work import RESERVE_OCTETS, FileWork
 
-IDLE_S = 0.5
+IDLE_S = 0.25
 MEMORY_MB = 512  # of address space
 
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from collections import deque
 from collections.abc import Sequence
@@ -94,7 +95,9 @@ class FlightProcess:
         paths: RunPaths,
         restarts: dict[str, int],
         recovery: Recovery = Recovery.AS_CONFIGURED,
+        files: socket.socket | None = None,
     ) -> None:
+        """files: packets to and from the file process."""
         config, clock = parts.config, parts.clock
         self.recovery = recovery
         self.parts = parts
@@ -134,7 +137,7 @@ class FlightProcess:
         answers = AnswerDesk(parts.journal, parts.answers, parts.applications)
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
-        self.services = services = open_services(parts, paths, self.events, terms)
+        self.services = services = open_services(parts, paths, self.events, terms, files, restarts.get("flight", 0))
         self.commands = CommandActivity(
             (*EXECUTIVE_COMMANDS, *TABLE_COMMANDS, *services.definitions),
             {**executive_handlers(self.modes, self), **self.tables.handlers(), **services.handlers},
@@ -323,6 +326,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--run-dir", required=True, type=Path)
     parser.add_argument("--journal-fd", required=True, type=int, help="stream socket of the journal writer")
     parser.add_argument("--answer-fd", required=True, type=int, help="descriptor of the answer slots")
+    parser.add_argument("--files-fd", type=int, help="packet socket of the file process")
     parser.add_argument("--inference", metavar="JSON", help="session policy and what was commissioned")
     parser.add_argument("--restarts", default="{}", metavar="JSON", help="restarts of each process so far")
     parser.add_argument("--recovery", default=0, type=int, metavar="LEVEL", help="0 as configured, 1 safe, 2 golden")
@@ -346,7 +350,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             inference,
             load_none=recovery is Recovery.GOLDEN,
         )
-        process = FlightProcess(parts, RunPaths(arguments.run_dir), json.loads(arguments.restarts), recovery)
+        files = socket.socket(fileno=arguments.files_fd) if arguments.files_fd is not None else None
+        process = FlightProcess(parts, RunPaths(arguments.run_dir), json.loads(arguments.restarts), recovery, files)
     except SwathError as error:
         _log({"event": "cannot_begin", "code": error.code, "message": str(error)})
         return 2

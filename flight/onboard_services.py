@@ -6,6 +6,7 @@ the schedule tables), its telemetry and its journal records. Nothing else of the
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -19,6 +20,8 @@ from flight.services.command_set import CommandDefinition
 from flight.services.command_slot import Handler, Load
 from flight.services.declare import DeclarationInvalid
 from flight.services.events import EventRing
+from flight.services.file_component import FILE_COMMANDS, FILES
+from flight.services.file_desk import FileDesk, SocketLink
 from flight.services.rooted import PathRefused, Root
 from flight.services.scrub_component import NOT_SCRUBBED, SCRUBBER
 from flight.services.scrub_region import FileSource, Outcome, Region
@@ -74,10 +77,19 @@ class OnboardServices:
 
 
 def open_services(
-    parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[str, ApplicationTerms]
+    parts: Onboard,
+    paths: RunPaths,
+    events: EventRing,
+    terms: dict[str, ApplicationTerms],
+    files: socket.socket | None = None,
+    run: int = 0,
 ) -> OnboardServices:
-    """The services of a satellite. terms: what admission goes by; a service may withdraw an application from it."""
-    return OnboardServices((_scrubbing(parts, paths, events, terms),))
+    """The services of a satellite.
+
+    terms: what admission goes by; a service may withdraw an application from it. files: packets to and from the file
+    process. run: how often the flight process was begun before.
+    """
+    return OnboardServices((_scrubbing(parts, paths, events, terms), _file_manager(events, files, run)))
 
 
 def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[str, ApplicationTerms]) -> Service:
@@ -118,8 +130,27 @@ def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[s
     )
 
 
+def _file_manager(events: EventRing, files: socket.socket | None, run: int) -> Service:
+    """Files beneath their root, by the file process."""
+    if files is None:
+        return Service(activities={"files.step": _idle})
+    desk = FileDesk(SocketLink(files), events, run)
+
+    def step(context: FrameContext) -> None:
+        desk.step()
+
+    return Service(
+        FILE_COMMANDS,
+        desk.handlers(),
+        desk.loads(),
+        {"files.step": step},
+        lambda now_s: TelemetryPacket.of(FILES, now_s, **desk.telemetry()),
+        close=desk.close,
+    )
+
+
 def _idle(context: FrameContext) -> None:
-    """Nothing to scrub: the golden configuration flies without applications."""
+    """Nothing to do: the golden configuration flies without applications, a bench without a file process."""
 
 
 def _withdrawal(terms: dict[str, ApplicationTerms], name: str) -> Callable[[], Outcome]:

@@ -25,6 +25,11 @@ class RunPaths:
         return self.root / "work"
 
     @property
+    def files(self) -> Path:
+        """The file manager's root."""
+        return self.root / "files"
+
+    @property
     def critical(self) -> Path:
         return self.root / "critical"
 

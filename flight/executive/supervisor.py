@@ -28,12 +28,14 @@ from flight.executive.errors import ExecutiveError
 from flight.executive.health_notices import Heartbeats, Notice, NoticeBox, NoticeKind, NoticeSender, ProcessNumber
 from flight.executive.health_silence import Liveness, Reaction, SilenceWatch
 from flight.executive.run_paths import RunPaths
+from flight.file_process import arguments_of
 from flight.pipeline.answer_slots import create_answer_memory
 from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup, flown_setup
 from flight.pipeline.shared_memory import read_only
 from flight.pipeline.strip_buffer import create_strip_memory
 from flight.services.critical_files import FolderFiles
 from flight.services.critical_store import CriticalStore, CriticalStoreFailed
+from flight.services.rooted import PathRefused, forbidden_beneath
 from hal.clock import Clock
 from payload_models.runtime.errors import CommissioningInvalid
 
@@ -96,13 +98,15 @@ class Supervisor:
     _strip_fd: int = -1
     _strip_read_fd: int = -1
     _answer_fd: int = -1
+    _files: tuple[socket.socket, ...] = ()  # the flight process's end, the file process's; both outlive both
+    _forbidden_files: tuple[str, ...] = ()
     _inference: InferenceSetup = FLOAT_ON_CPU
     _notices: NoticeSender | None = None
     _crash: CrashLoop | None = None
 
     def run(self) -> int:
         """Exit status of the flight process: 0 when it ended as commanded."""
-        for folder in (self.paths.root, self.paths.strips, self.paths.work):
+        for folder in (self.paths.root, self.paths.strips, self.paths.work, self.paths.files):
             folder.mkdir(parents=True, exist_ok=True)
         storage = self.config.storage
         # one reading for both processes: the flight process names in products what the payload process runs
@@ -110,6 +114,7 @@ class Supervisor:
         self._strip_fd = create_strip_memory(storage.strip_buffer_mb << 20)
         self._strip_read_fd = read_only(self._strip_fd)
         self._answer_fd = create_answer_memory(storage.answer_slots, storage.answer_slot_kb << 10)
+        self._files = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         previous_wakeup = signal.set_wakeup_fd(wake_write)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -123,6 +128,8 @@ class Supervisor:
             "camera": _Child("camera", self._start_camera),
             "payload": _Child("payload", self._start_payload),
         }
+        if self._may_keep_files():
+            self._children["files"] = _Child("files", self._start_files)
         try:
             return self._loop(wake_read, requests)
         finally:
@@ -137,6 +144,8 @@ class Supervisor:
                 signal.signal(number, handler)
             for descriptor in (wake_read, wake_write, self._strip_fd, self._strip_read_fd, self._answer_fd):
                 os.close(descriptor)
+            for end in self._files:
+                end.close()
             self._selector.close()
 
     def _loop(self, wake_read: int, requests: NoticeBox) -> int:
@@ -290,9 +299,9 @@ class Supervisor:
                     *("--journal-fd", str(ours.fileno()), "--answer-fd", str(self._answer_fd)),
                     *("--inference", self._inference.to_argument()),
                     *("--restarts", json.dumps(restarts), "--parent", str(os.getpid())),
-                    *("--recovery", str(int(recovery))),
+                    *("--recovery", str(int(recovery)), "--files-fd", str(self._files[0].fileno())),
                 ),
-                (ours.fileno(), self._answer_fd),
+                (ours.fileno(), self._answer_fd, self._files[0].fileno()),
             )
 
     def _start_camera(self) -> subprocess.Popen[bytes]:
@@ -323,6 +332,23 @@ class Supervisor:
             (self._strip_read_fd, self._answer_fd, self._beat_fd("payload")),
         )
 
+    def _may_keep_files(self) -> bool:
+        """False where the root lies in a place that the services may not name: it is flown without a file process."""
+        keys = self.config_path.parent / self.config.keys_dir
+        places = (self.paths.strips, self.paths.work, self.paths.critical, self.paths.journal, keys)
+        try:
+            self._forbidden_files = forbidden_beneath(self.paths.files, places)
+        except PathRefused as refused:
+            self.report({"event": "no_files", "code": refused.code, "message": str(refused)})
+            return False
+        return True
+
+    def _start_files(self) -> subprocess.Popen[bytes]:
+        descriptor = self._files[1].fileno()
+        # only what lies beneath its root is named to it: it learns no other place
+        arguments = arguments_of(descriptor, self.paths.files, self._forbidden_files)
+        return self._module("flight.file_process", arguments, (descriptor,))
+
     def _beat_fd(self, name: str) -> int:
         beats = self._children[name].beats
         assert beats is not None
@@ -350,7 +376,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """The flight process first, so that it can flush; then those that serve it."""
-        for name in ("flight", "camera", "payload"):
+        for name in ("flight", "camera", "payload", "files"):
             child = self._children.get(name)
             if child is None or child.process is None:
                 continue

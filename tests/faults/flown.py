@@ -268,7 +268,7 @@ class Flown:
             self.process.wait()
         self.log.close()
         self.socket.close()
-        for name in ("camera", "payload", "flight", "journal"):
+        for name in ("camera", "payload", "flight", "journal", "files"):
             pid = self.pid(name)
             assert pid is None or not Path(f"/proc/{pid}").exists() or _is_zombie(pid), f"{name} outlived its satellite"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bindings.crc import crc32c
 from flight.agent.telecommand import Telecommand
 from flight.executive.crash_loop import BLOCKS, CrashLoop, Recovery
 from flight.executive.modes import Mode
@@ -19,6 +20,7 @@ from flight.services import dictionary
 from flight.services.critical_files import FolderFiles
 from flight.services.critical_store import CriticalStore
 from flight.services.events import EventRecord
+from flight.services.path_table import pack_paths
 from hal.clock import ScaledClock
 from hal.shared_clock import _pack
 from tests.faults.flown import SPACECRAFT, T0
@@ -114,6 +116,27 @@ def test_a_table_is_replaced_by_telecommand_and_given_up_again(flown: TwoTables)
 def test_a_table_that_is_not_on_board_is_answered_by_a_failure(flown: TwoTables) -> None:
     flown.order(bytes.fromhex("0104") + bytes(8))
     flown.run_until(lambda: any("command 260 of source 7 failed" in text for text in flown.said()), LIMIT_S)
+
+
+def test_a_file_is_copied_by_telecommand_and_a_killed_file_process_is_replaced(flown: TwoTables) -> None:
+    def told(text: str) -> bool:
+        return any(text in said for said in flown.said())
+
+    content = bytes(range(256)) * 8192
+    root = flown.folder / "run" / "files"
+    (root / "a").write_bytes(content)
+    flown.order(bytes.fromhex("4301") + pack_paths({1: "a", 2: "b"}))
+    flown.run_until(lambda: told("files: path table loaded: 2 paths"), LIMIT_S)
+    flown.order(bytes.fromhex("43050102"))
+    flown.run_until(lambda: told(f": {len(content)} octets copied, CRC {crc32c(content)}"), LIMIT_S)
+    assert (root / "b").read_bytes() == content
+    before = flown.released()
+    assert flown.kill("files")
+    flown.run_until(lambda: told("a file process began, number 2 seen"), LIMIT_S)
+    flown.order(bytes.fromhex("430402"))
+    flown.run_until(lambda: told(f": CRC {crc32c(content)} of {len(content)} octets"), LIMIT_S)
+    flown.run_until(lambda: flown.released() >= before + 100, LIMIT_S)
+    assert flown.numbers("executive")["activities_disabled"] == 0
 
 
 def test_a_clock_that_goes_back_is_told_and_the_frames_are_counted_on(flown: TwoTables) -> None:

@@ -43,7 +43,7 @@ from tests.faults.hostile_tap import explain, windows
 pytestmark = pytest.mark.slow
 
 LIMIT_S = 90.0
-PROCESSES = ("flight", "camera", "payload", "journal")
+PROCESSES = ("flight", "camera", "payload", "journal", "files")
 AT_WORK = (JobState.CAPTURING, JobState.PROCESSING)
 
 
@@ -163,7 +163,7 @@ def mappings(pid: int, name: str) -> list[str]:
 
 def test_the_flight_process_alone_has_a_network_socket_and_it_is_the_radio(flown: Watched) -> None:
     assert len(network_sockets(pid_of(flown, "flight"))) == 1
-    for name in ("camera", "payload", "journal"):
+    for name in ("camera", "payload", "journal", "files"):
         assert network_sockets(pid_of(flown, name)) == [], name
 
 
@@ -171,14 +171,14 @@ def test_no_process_keeps_a_key_file_open_and_the_payload_is_not_told_where_they
     keys = str(flown.folder / "keys")
     for name in PROCESSES:
         assert not any(target.startswith(keys) for target in held(pid_of(flown, name))), name
-    for name in ("camera", "payload", "journal"):
+    for name in ("camera", "payload", "journal", "files"):
         started_with = Path(f"/proc/{pid_of(flown, name)}/cmdline").read_bytes()
         assert keys.encode() not in started_with and b"satellite.toml" not in started_with, name
 
 
 def test_no_process_but_the_flight_process_has_the_cryptography_in_memory(flown: Watched) -> None:
     assert mappings(pid_of(flown, "flight"), "/cryptography/")
-    for name in ("camera", "payload", "journal"):
+    for name in ("camera", "payload", "journal", "files"):
         assert not mappings(pid_of(flown, name), "/cryptography/"), name
     assert mappings(pid_of(flown, "payload"), "onnxruntime")
     assert not mappings(pid_of(flown, "flight"), "onnxruntime"), "inference has no place beside the keys"

@@ -10,8 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from flight.config import SatelliteConfig
+from flight.executive.run_paths import RunPaths
+from flight.executive.supervisor import Supervisor
+from hal.clock import SimulatedClock
 from tests.faults.flown import Flown
 from tests.shared_data import ROOT
 
@@ -54,11 +59,11 @@ def test_a_satellite_without_its_keys_ends_instead_of_restarting_for_ever(tmp_pa
 @pytest.mark.slow
 def test_what_dies_is_started_again_and_a_stopped_satellite_leaves_no_process(tmp_path: Path) -> None:
     flown = Flown(tmp_path, "water")
-    names = ("flight", "camera", "payload", "journal")
+    names = ("flight", "camera", "payload", "journal", "files")
     try:
         flown.run_until(lambda: flown.telemetry > 0, 60)
         first = {name: flown.pid(name) for name in names}
-        assert all(first.values()) and len(set(first.values())) == 4
+        assert all(first.values()) and len(set(first.values())) == 5
         for name in ("camera", "payload"):
             assert flown.kill(name)
         flown.run_until(lambda: all(flown.pid(name) not in (None, first[name]) for name in ("camera", "payload")), 30)
@@ -86,7 +91,7 @@ def test_a_killed_supervisor_takes_its_processes_with_it(tmp_path: Path) -> None
     flown = Flown(tmp_path, "water")
     try:
         flown.run_until(lambda: flown.telemetry > 0, 60)
-        pids = [flown.pid(name) for name in ("flight", "camera", "payload", "journal")]
+        pids = [flown.pid(name) for name in ("flight", "camera", "payload", "journal", "files")]
         flown.process.kill()
         flown.process.wait()
         deadline_s = time.monotonic() + 30
@@ -95,3 +100,24 @@ def test_a_killed_supervisor_takes_its_processes_with_it(tmp_path: Path) -> None
         assert not [pid for pid in pids if pid and Path(f"/proc/{pid}").exists()]
     finally:
         flown.stop()
+
+
+@pytest.mark.parametrize(
+    ("keys", "forbidden"), [("keys", ()), ("run/files/keys", ("keys",)), (".", None), ("run", None)]
+)
+def test_a_root_of_files_among_keys_is_not_used_and_keys_beneath_it_are_forbidden(
+    tmp_path: Path, keys: str, forbidden: tuple[str, ...] | None
+) -> None:
+    devices = {name: {"driver": "none"} for name in ("sensor", "radio", "navigation", "power", "platform")}
+    table = {"satellite": {"name": "a", "spacecraft": 1}, "devices": devices, "keys_dir": keys}
+    said: list[object] = []
+    supervisor = Supervisor(
+        msgspec.convert(table, SatelliteConfig),
+        tmp_path / "satellite.toml",
+        RunPaths(tmp_path / "run"),
+        SimulatedClock(),
+        lambda record: said.append(record["event"]),
+    )
+    assert supervisor._may_keep_files() is (forbidden is not None)
+    assert supervisor._forbidden_files == (forbidden or ())
+    assert said == ([] if forbidden is not None else ["no_files"])
