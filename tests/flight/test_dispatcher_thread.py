@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from bindings.clock_beat import read_beat
 from flight.config import Executive
 from flight.executive.dispatcher_thread import DispatcherSetup, PriorityRefused, dispatcher_setup, real_time_thread
 from hal.toml_records import ConfigError, parse_record
@@ -42,6 +45,37 @@ outside = os.sched_getscheduler(0), os.sched_getparam(0).sched_priority
 print(json.dumps([granted.realtime, inside, outside, inherited]))
 """
 )
+FLOWN = (
+    BEGIN
+    + """
+import mmap
+from pathlib import Path
+from bindings.frame_clock import FrameClock
+from flight.executive.health import HealthGate
+from flight.executive.loop import FrameLoop
+from flight.executive.modes import Mode, ModeManager
+from flight.executive.schedule import Criticality, Entry, Overrun, ScheduleTable
+from flight.services.events import EventRing
+from hal.clock import SystemClock
+
+def flown(context):
+    if context.frame < 20:
+        return
+    if not os.sched_getscheduler(0) & os.SCHED_FIFO:
+        print("not in real time", flush=True)
+        os._exit(0)
+    sum(itertools.repeat(0))
+
+page = open(sys.argv[1], "r+b")
+clock, frames = SystemClock(), FrameClock(2_000, realtime=True, priority=2, lock_memory=False, duties_after_missed=5)
+frames.duty_beat(mmap.mmap(page.fileno(), 0))
+one = Entry("flown", 1, 0, 0, 500, 2_000, Criticality.CRITICAL, ("nominal",), Overrun.SKIP, 1)
+table = ScheduleTable("flown", 20_000, 2_000, 20, 100, (one,), "7" * 64)
+events = EventRing(100, clock)
+modes, setup = ModeManager(events, Mode.NOMINAL), DispatcherSetup(1, 2, 300)
+FrameLoop(table, {"flown": flown}, frames, clock, events, modes, HealthGate(events), dispatcher=setup).run(lambda: True)
+"""
+)
 REFUSED = (
     BEGIN
     + """
@@ -56,11 +90,16 @@ with real_time_thread(DispatcherSetup(3, 4, 5000), below_clock=True) as granted:
 )
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own: the limit is the whole process's."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, env=environment
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
     )
 
 
@@ -71,6 +110,20 @@ def test_a_dispatcher_that_runs_away_inside_one_call_is_ended_by_the_kernel() ->
         assert ended.returncode == 0, ended.stderr
     else:
         assert -ended.returncode in (signal.SIGXCPU, signal.SIGKILL), ended.stderr
+
+
+def test_while_the_dispatcher_runs_away_the_clock_above_it_goes_on_and_leaves_its_beat(tmp_path: Path) -> None:
+    page = tmp_path / "beat"
+    page.write_bytes(bytes(mmap.PAGESIZE))
+    ended = run(FLOWN, str(page))
+    if ended.stdout.strip():
+        assert (ended.stdout, ended.returncode) == ("not in real time\n", 0), ended.stderr
+        return
+    assert -ended.returncode in (signal.SIGXCPU, signal.SIGKILL), ended.stderr
+    beat = read_beat(page.read_bytes())
+    assert beat is not None
+    assert beat.frame >= 20
+    assert beat.missed >= 5
 
 
 def test_the_priority_lasts_as_long_as_the_frames_and_is_not_inherited() -> None:
