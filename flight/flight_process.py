@@ -65,10 +65,13 @@ from flight.product.envelope import encrypt_to
 from flight.replay import replay
 from flight.satellite import Satellite
 from flight.services import cbor
+from flight.services.critical_client import CriticalClient, KeeperInvalid
 from flight.services.events import EventRing
 from flight.services.journal import JournalLost, read_journal
 from flight.services.records import RecordKind
 from flight.services.telemetry import TelemetryPacket
+from flight.tuned import Tuning, tune_agent, tune_contact
+from flight.tuning import AGENT_TABLE, CONTACT_TABLE, flight_tables
 
 GROUND_ENTITY = 1  # CFDP entity of the ground; a satellite's is its spacecraft number + 256
 EVENTS = 512
@@ -96,6 +99,7 @@ class FlightProcess:
         restarts: dict[str, int],
         recovery: Recovery = Recovery.AS_CONFIGURED,
         files: socket.socket | None = None,
+        critical: CriticalClient | None = None,
     ) -> None:
         """files: packets to and from the file process."""
         config, clock = parts.config, parts.clock
@@ -137,7 +141,15 @@ class FlightProcess:
         answers = AnswerDesk(parts.journal, parts.answers, parts.applications)
         sender = SenderConfig(segment_bytes=config.link.segment_bytes, eof_timer_s=config.link.ack_timeout_s)
         downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
-        self.services = services = open_services(parts, paths, self.events, terms, files, restarts.get("flight", 0))
+        tuning = Tuning(
+            flight_tables(config),
+            critical,
+            clock.host_s,
+            {AGENT_TABLE: tune_agent(self.agent), CONTACT_TABLE: tune_contact(self.watch.contact)},
+            defaults=golden,
+        )
+        run = restarts.get("flight", 0)
+        self.services = services = open_services(parts, paths, self.events, terms, files, run, tuning)
         self.commands = CommandActivity(
             (*EXECUTIVE_COMMANDS, *TABLE_COMMANDS, *services.definitions),
             {**executive_handlers(self.modes, self), **self.tables.handlers(), **services.handlers},
@@ -310,6 +322,7 @@ class FlightProcess:
     def _keep_on(self, stop: StopFlag, parent: Parent) -> bool:
         for activity, error in self.loop.take_failures():
             _log({"event": "raised", "activity": activity, "error": f"{type(error).__name__}: {error}"})
+        self.services.boundary()
         while self.desk.failures:
             _log({"event": "refused", "reason": self.desk.failures.popleft()})
         return not stop.is_set and parent.alive and not self.status
@@ -327,11 +340,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--journal-fd", required=True, type=int, help="stream socket of the journal writer")
     parser.add_argument("--answer-fd", required=True, type=int, help="descriptor of the answer slots")
     parser.add_argument("--files-fd", type=int, help="packet socket of the file process")
+    parser.add_argument("--critical-fd", type=int, help="packet socket of the critical store's keeper")
     parser.add_argument("--inference", metavar="JSON", help="session policy and what was commissioned")
     parser.add_argument("--restarts", default="{}", metavar="JSON", help="restarts of each process so far")
     parser.add_argument("--recovery", default=0, type=int, metavar="LEVEL", help="0 as configured, 1 safe, 2 golden")
     parser.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
     return parser
+
+
+def _critical_client(descriptor: int | None) -> CriticalClient | None:
+    """None where nobody keeps anything: declared defaults are flown, which is told."""
+    if descriptor is None:
+        return None
+    try:
+        return CriticalClient(socket.socket(fileno=descriptor))
+    except KeeperInvalid as error:
+        _log({"event": "critical_store", "code": error.code, "message": str(error)})
+        return None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -351,7 +376,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             load_none=recovery is Recovery.GOLDEN,
         )
         files = socket.socket(fileno=arguments.files_fd) if arguments.files_fd is not None else None
-        process = FlightProcess(parts, RunPaths(arguments.run_dir), json.loads(arguments.restarts), recovery, files)
+        critical = _critical_client(arguments.critical_fd)
+        restarts = json.loads(arguments.restarts)
+        process = FlightProcess(parts, RunPaths(arguments.run_dir), restarts, recovery, files, critical)
     except SwathError as error:
         _log({"event": "cannot_begin", "code": error.code, "message": str(error)})
         return 2

@@ -18,17 +18,24 @@ from flight.executive.run_paths import RunPaths
 from flight.onboard import Onboard
 from flight.services.command_set import CommandDefinition
 from flight.services.command_slot import Handler, Load
+from flight.services.critical_desk import CriticalDesk
 from flight.services.declare import DeclarationInvalid
 from flight.services.events import EventRing
 from flight.services.file_component import FILE_COMMANDS, FILES
 from flight.services.file_desk import FileDesk, SocketLink
+from flight.services.parameter_component import PARAMETER_COMMANDS, PARAMETER_LOAD
+from flight.services.parameter_desk import Consumer, ParameterDesk
+from flight.services.parameter_table import Values
+from flight.services.parameters import ParameterTables
 from flight.services.rooted import PathRefused, Root
 from flight.services.scrub_component import NOT_SCRUBBED, SCRUBBER
 from flight.services.scrub_region import FileSource, Outcome, Region
 from flight.services.scrubber import SCRUB_COMMANDS, Scrubber, scrub_handlers
+from flight.services.store_component import STORE_COMMANDS
 from flight.services.telemetry import TelemetryPacket
+from flight.tuned import Tuning
+from flight.tuning import SCRUBBING_TABLE, WEIGHTS_OCTETS
 
-SCRUB_BUDGET_OCTETS = 16_384  # in each of its slots
 MAX_REGIONS = 255
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -44,6 +51,8 @@ class Service:
     activities: Mapping[str, Activity] = field(default_factory=dict)
     telemetry: Callable[[float], TelemetryPacket] | None = None  # of the mission time in seconds
     replay: Mapping[int, Callable[[bytes], None]] = field(default_factory=dict)  # RecordKind -> what takes its payload
+    boundary: Callable[[], None] | None = None  # called between any two frames
+    consumers: Mapping[str, Consumer] = field(default_factory=dict)  # parameter table -> what reads it
     close: Callable[[], None] | None = None
 
 
@@ -58,6 +67,13 @@ class OnboardServices:
         self.loads: Mapping[int, Load] = _joined(service.loads for service in self._services)
         self.activities: Mapping[str, Activity] = _joined(service.activities for service in self._services)
         self._replay: Mapping[int, Callable[[bytes], None]] = _joined(service.replay for service in self._services)
+
+        self._boundaries = tuple(each.boundary for each in self._services if each.boundary is not None)
+
+    def boundary(self) -> None:
+        """Between two frames: what was to take effect does."""
+        for boundary in self._boundaries:
+            boundary()
 
     def replay(self, kind: int, payload: bytes) -> None:
         """One record of the journal, to the service that wrote it; that of nobody here is left out."""
@@ -83,13 +99,16 @@ def open_services(
     terms: dict[str, ApplicationTerms],
     files: socket.socket | None = None,
     run: int = 0,
+    tuning: Tuning | None = None,
 ) -> OnboardServices:
     """The services of a satellite.
 
     terms: what admission goes by; a service may withdraw an application from it. files: packets to and from the file
-    process. run: how often the flight process was begun before.
+    process. run: how often the flight process was begun before. tuning: parameter tables, and where they are kept.
     """
-    return OnboardServices((_scrubbing(parts, paths, events, terms), _file_manager(events, files, run)))
+    scrubbing = _scrubbing(parts, paths, events, terms)
+    kept = _critical_store(events, tuning, scrubbing.consumers)
+    return OnboardServices((scrubbing, _file_manager(events, files, run), *kept))
 
 
 def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[str, ApplicationTerms]) -> Service:
@@ -110,7 +129,7 @@ def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[s
             regions.append(Region(len(regions) + 1, source, _withdrawal(terms, name), bytes.fromhex(form.sha256)))
     if not regions:
         return Service(activities={"scrub.step": _idle})
-    scrubber = Scrubber(regions[:MAX_REGIONS], SCRUB_BUDGET_OCTETS, events)
+    scrubber = Scrubber(regions[:MAX_REGIONS], WEIGHTS_OCTETS, events)
     scrubber.start()
 
     def step(context: FrameContext) -> None:
@@ -126,7 +145,57 @@ def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[s
         scrub_handlers(scrubber),
         activities={"scrub.step": step},
         telemetry=lambda now_s: TelemetryPacket.of(SCRUBBER, now_s, **scrubber.telemetry()),
+        consumers={SCRUBBING_TABLE: lambda values: scrubber.retune(int(values["weights_octets"]))},
         close=close,
+    )
+
+
+def _critical_store(events: EventRing, tuning: Tuning | None, others: Mapping[str, Consumer]) -> tuple[Service, ...]:
+    """What survives resets, and the parameter tables that are kept there."""
+    if tuning is None:
+        return (Service(activities={"store.step": _idle}),)
+    host_s = tuning.host_s
+    tables = ParameterTables(tuning.tables)
+    store = CriticalDesk(tuning.client, tables.blocks, events)
+    readers: dict[str, list[Consumer]] = {table.name: [] for table in tuning.tables}
+    for consumers in (tuning.consumers, others):
+        for name, consumer in consumers.items():
+            readers[name].append(consumer)
+
+    def scrub_period(values: Values) -> None:
+        store.scrub_period_s = float(values["store_period_s"])
+
+    readers[SCRUBBING_TABLE].append(scrub_period)
+
+    def all_of(name: str) -> Consumer:
+        def consume(values: Values) -> None:
+            for reader in readers[name]:
+                reader(values)
+
+        return consume
+
+    desk = ParameterDesk(
+        {table: all_of(table.name) for table in tuning.tables}, store, events, defaults=tuning.defaults
+    )
+
+    def step(context: FrameContext) -> None:
+        store.step(host_s())
+
+    return (
+        Service(
+            STORE_COMMANDS,
+            store.handlers(),
+            activities={"store.step": step},
+            telemetry=store.telemetry,
+            close=store.close,
+        ),
+        Service(
+            PARAMETER_COMMANDS,
+            desk.handlers(),
+            {PARAMETER_LOAD.opcode: desk.load},
+            telemetry=desk.telemetry,
+            boundary=desk.boundary,
+        ),
     )
 
 

@@ -129,6 +129,16 @@ class AgentCore:
             self._ledger.tell(component.RECORD_SKIPPED, records=self.skipped)
         return self._ledger.outcome()
 
+    def retune(self, *, min_state_of_charge: float, max_captures: int, max_inferences: int, max_transfers: int) -> None:
+        """Limits that are looked at anew in each decision; jobs that were admitted stay so."""
+        self._limits = replace(
+            self._limits,
+            min_state_of_charge=min_state_of_charge,
+            max_captures=max_captures,
+            max_inferences=max_inferences,
+            max_transfers=max_transfers,
+        )
+
     def telemetry(self) -> dict[str, int | float]:
         """The values of the agent's telemetry packet (flight/agent/component.py)."""
         ended, planned = self.jobs.ended, [entry.start_s for entry in self.jobs.in_state(*AT_CAMERA)]

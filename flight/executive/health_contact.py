@@ -156,6 +156,10 @@ class ContactTimer:
         """Seconds without a valid telecommand."""
         return self._silent_s
 
+    def retune(self, rule: ContactRule) -> None:
+        """Another rule from now on; the time without contact, and what was done about it, stay."""
+        self._rule = rule
+
     def heard(self) -> None:
         """A telecommand came whose signature and sequence are good."""
         if self._taken:

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import FrameType
 
 from flight.config import SatelliteConfig
-from flight.executive.crash_loop import BLOCKS as CRASH_BLOCKS
-from flight.executive.crash_loop import HEALTHY_S, CrashLoop, Recovery
+from flight.executive.crash_loop import HEALTHY_S
+from flight.executive.critical_supervision import NO_DESCRIPTOR, CriticalSupervision
 from flight.executive.errors import ExecutiveError
 from flight.executive.health_notices import Heartbeats, Notice, NoticeBox, NoticeKind, NoticeSender, ProcessNumber
 from flight.executive.health_silence import Liveness, Reaction, SilenceWatch
@@ -33,8 +33,6 @@ from flight.pipeline.answer_slots import create_answer_memory
 from flight.pipeline.inference import FLOAT_ON_CPU, InferenceSetup, flown_setup
 from flight.pipeline.shared_memory import read_only
 from flight.pipeline.strip_buffer import create_strip_memory
-from flight.services.critical_files import FolderFiles
-from flight.services.critical_store import CriticalStore, CriticalStoreFailed
 from flight.services.rooted import PathRefused, forbidden_beneath
 from hal.clock import Clock
 from payload_models.runtime.errors import CommissioningInvalid
@@ -102,7 +100,7 @@ class Supervisor:
     _forbidden_files: tuple[str, ...] = ()
     _inference: InferenceSetup = FLOAT_ON_CPU
     _notices: NoticeSender | None = None
-    _crash: CrashLoop | None = None
+    _critical: CriticalSupervision | None = None
 
     def run(self) -> int:
         """Exit status of the flight process: 0 when it ended as commanded."""
@@ -122,7 +120,9 @@ class Supervisor:
         requests = NoticeBox(self.paths.requests)
         self._selector.register(requests, selectors.EVENT_READ, "requests")
         self._notices = NoticeSender(self.paths.notices)
-        self._crash = self._open_crash_loop()
+        self._critical = CriticalSupervision(self.config, self.paths, self.report)
+        if self._critical.keeper is not None:
+            self._selector.register(self._critical.keeper, selectors.EVENT_READ, "critical")
         self._children = {
             "flight": _Child("flight", self._start_flight),
             "camera": _Child("camera", self._start_camera),
@@ -134,9 +134,8 @@ class Supervisor:
             return self._loop(wake_read, requests)
         finally:
             self._stop_all()
-            if self._crash is not None:
-                self._crash.end()
-                self._crash.close()
+            self._critical.end()
+            self._critical.close()
             self._notices.close()
             requests.close()
             signal.set_wakeup_fd(previous_wakeup)
@@ -164,21 +163,14 @@ class Supervisor:
                 if key.data == "requests":
                     self._asked(requests.take())
                     continue
+                if key.data == "critical":
+                    assert self._critical is not None and self._critical.keeper is not None
+                    self._critical.keeper.serve()
+                    continue
                 status = self._ended(self._children[key.data])
                 if key.data == "flight" and (status == 0 or (status == 2 and self._never_flew())):
                     return status
         return 0
-
-    def _open_crash_loop(self) -> CrashLoop | None:
-        """None where starts are not counted, or cannot be: the satellite flies all the same."""
-        limit = self.config.executive.crash_limit
-        if not limit:
-            return None
-        try:
-            return CrashLoop(CriticalStore(FolderFiles(self.paths.critical), CRASH_BLOCKS), limit, self.report)
-        except (CriticalStoreFailed, OSError) as error:
-            self.report({"event": "critical_store", "message": str(error)})
-            return None
 
     def _limits(self, name: str) -> Liveness:
         """A tile that takes too long is to end by its own limit first, which is looked at four times in that time."""
@@ -190,8 +182,8 @@ class Supervisor:
     def _watch(self, child: _Child, now_s: float) -> None:
         """A process that is alive and silent beyond its limit is asked to end, then killed; its end restarts it."""
         lives = child.process is not None and now_s - child.started_s >= HEALTHY_S
-        if child.name == "flight" and lives and self._crash is not None:
-            self._crash.end()
+        if child.name == "flight" and lives and self._critical is not None:
+            self._critical.end()
         if child.process is None or child.watch is None or child.beats is None:
             return
         reaction = child.watch.judge(now_s, heard=child.beats.heard())
@@ -281,7 +273,9 @@ class Supervisor:
         self._journal = None
 
     def _start_flight(self) -> subprocess.Popen[bytes]:
-        recovery = self._crash.begin() if self._crash is not None else Recovery.AS_CONFIGURED
+        assert self._critical is not None
+        recovery, critical = self._critical.begin()
+        kept = critical != NO_DESCRIPTOR
         ours, theirs = socket.socketpair()
         with ours, theirs:
             writer = self._module(
@@ -300,8 +294,9 @@ class Supervisor:
                     *("--inference", self._inference.to_argument()),
                     *("--restarts", json.dumps(restarts), "--parent", str(os.getpid())),
                     *("--recovery", str(int(recovery)), "--files-fd", str(self._files[0].fileno())),
+                    *(("--critical-fd", str(critical)) if kept else ()),
                 ),
-                (ours.fileno(), self._answer_fd, self._files[0].fileno()),
+                (ours.fileno(), self._answer_fd, self._files[0].fileno(), *((critical,) if kept else ())),
             )
 
     def _start_camera(self) -> subprocess.Popen[bytes]:

@@ -105,7 +105,7 @@ class CriticalStore:
         self._generation = 0
         self._lost: set[int] = set()
         self._failed = False
-        self.findings: tuple[Finding, ...] = self.scrub()
+        self.findings: tuple[Finding, ...] = self.scrub()  # of the start
 
     @property
     def generation(self) -> int:
@@ -140,6 +140,23 @@ class CriticalStore:
 
         Raises CriticalStoreFailed.
         """
+        return self._mend(always=False)
+
+    def recover(self) -> tuple[Finding, ...]:
+        """After a failed call: find out which state the medium holds, as a start would, and go on with it.
+
+        Both copies are written whatever they hold, because nobody knows how much of what is read is on the medium.
+        Raises CriticalStoreFailed.
+        """
+        self._failed = False
+        return self._mend(always=True)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an earlier call failed: nothing is read or written before recover()."""
+        return self._failed
+
+    def _mend(self, *, always: bool) -> tuple[Finding, ...]:
         found = [self._read_copy(name) for name in COPY_NAMES]
         copies = [None if octets is None else unpack_copy(octets, self._declared) for octets in found]
         held = None if self._octets is None else unpack_copy(self._octets, self._declared)
@@ -147,9 +164,9 @@ class CriticalStore:
         findings = list(chosen.findings)
         octets = self._pack(chosen.generation, chosen.payloads)
         for index, name in enumerate(COPY_NAMES):
-            if found[index] == octets:
+            if found[index] == octets and not always:
                 continue
-            if chosen.whole:
+            if found[index] != octets and chosen.whole:
                 findings += _faults(index, copies[index], chosen)
             self._replace(name, octets)
         self._octets, self._payloads, self._generation = octets, chosen.payloads, chosen.generation

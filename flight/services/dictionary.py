@@ -18,6 +18,8 @@ MODULES = (
     "flight.services.time_component",
     "flight.services.scrub_component",
     "flight.services.file_component",
+    "flight.services.store_component",
+    "flight.services.parameter_component",
     "flight.services.component",
 )
 

@@ -43,6 +43,7 @@ class Refusal(IntEnum):
     NO_TABLE_NAMED = 15
     PARAMETERS_WRONG = 16  # the names given are not those declared, or a value does not fit its type
     BLOCK_LOST = 17  # the critical store had no sound copy
+    NO_SUCH_IMAGE = 18  # neither the active nor the previous nor the staged one was named
 
 
 class TableRefused(ServicesError, ValueError):

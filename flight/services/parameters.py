@@ -92,7 +92,7 @@ class ParameterTables:
         self._staged: dict[int, _Staged] = {}
         self._pending: Activation | None = None
         self._durable = False
-        self._blocks = {table.number: self._block(table) for table in tables}
+        self._blocks = {table.number: _block(table) for table in tables}
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -108,6 +108,10 @@ class ParameterTables:
             except BlockLost:
                 self._images[number] = _Images(table.defaults(), table.defaults())
                 restored.append(Restored(number, Origin.DEFAULT, Refusal.BLOCK_LOST))
+                continue
+            if octets == self._blocks[number].default:  # none was ever activated: what is declared now holds
+                self._images[number] = _Images(table.defaults(), table.defaults())
+                restored.append(Restored(number, Origin.STORED, None))
                 continue
             half = len(octets) // 2
             active, refusal = _sound(table, octets[:half])
@@ -186,11 +190,15 @@ class ParameterTables:
 
     def dump(self, number: int, choice: ImageChoice = ImageChoice.ACTIVE) -> bytes:
         """One image, in the form that load() takes. Raises TableRefused."""
-        table = self._table(number)
+        return pack_image(self._table(number), self.numbers(number, choice))
+
+    def numbers(self, number: int, choice: ImageChoice = ImageChoice.ACTIVE) -> Values:
+        """The numbers of one image by name. Raises TableRefused."""
+        self._table(number)
         if choice is ImageChoice.STAGED:
-            return pack_image(table, self._staged_of(number).values)
+            return self._staged_of(number).values
         images = self._images[number]
-        return pack_image(table, images.active if choice is ImageChoice.ACTIVE else images.previous)
+        return images.active if choice is ImageChoice.ACTIVE else images.previous
 
     def _begin(self, following: Mapping[int, _Images]) -> Activation:
         blocks = {
@@ -230,9 +238,10 @@ class ParameterTables:
         if activation is not self._pending or self._durable:
             raise TableRefused(Refusal.ACTIVATION_NOT_UNDER_WAY, activation.tables[0])
 
-    def _block(self, table: ParameterTable) -> Block:
-        images = self._images[table.number]
-        return Block(FIRST_BLOCK + table.number, table.name, _pack_both(table, images))
+
+def _block(table: ParameterTable) -> Block:
+    """Of two images; the default is none, so that defaults that are configured anew are not held back by old ones."""
+    return Block(FIRST_BLOCK + table.number, table.name, b"\xff" * (2 * table.size))
 
 
 def _pack_both(table: ParameterTable, images: _Images) -> bytes:

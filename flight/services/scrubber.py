@@ -76,6 +76,12 @@ class Scrubber:
         self._unreadable: list[int] = []
         self._open = False
 
+    def retune(self, budget_octets: int) -> None:
+        """Another budget from the next step on. Raises DeclarationInvalid for one that reads nothing."""
+        if budget_octets < 1:
+            raise DeclarationInvalid("the scrubber needs a budget of octets")
+        self._budget = budget_octets
+
     def start(self, region: int = ALL) -> bool:
         """Begin afresh: all regions, pass after pass, or one region once. False for a region that nobody declared."""
         if region != ALL and region not in self._kept:
