@@ -189,6 +189,8 @@ class FlightProcess:
             self.commands,
             self.send_telemetry,
         )
+        if services.store is not None:
+            satellite.time.keep(services.store)
         satellite.resume()
         self.events.emit(BOOTED, restarts=restarts.get("flight", 0), records=replayed.records)
         if recovery:

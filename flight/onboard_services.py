@@ -16,6 +16,7 @@ from flight.executive.frame_context import FrameContext
 from flight.executive.loop import Activity
 from flight.executive.run_paths import RunPaths
 from flight.onboard import Onboard
+from flight.onboard_time import TIME_BLOCK
 from flight.services.command_set import CommandDefinition
 from flight.services.command_slot import Handler, Load
 from flight.services.critical_desk import CriticalDesk
@@ -59,9 +60,12 @@ class Service:
 class OnboardServices:
     """All of them, as the flight process takes them."""
 
-    def __init__(self, services: Iterable[Service]) -> None:
-        """Raises DeclarationInvalid when two services give the same activity, opcode or kind of record."""
-        self._services = tuple(services)
+    def __init__(self, services: Iterable[Service], store: CriticalDesk | None = None) -> None:
+        """store: where others keep what survives a reset.
+
+        Raises DeclarationInvalid when two services give the same activity, opcode or kind of record.
+        """
+        self._services, self.store = tuple(services), store
         self.definitions = tuple(each for service in self._services for each in service.definitions)
         self.handlers: Mapping[int, Handler] = _joined(service.handlers for service in self._services)
         self.loads: Mapping[int, Load] = _joined(service.loads for service in self._services)
@@ -107,8 +111,12 @@ def open_services(
     process. run: how often the flight process was begun before. tuning: parameter tables, and where they are kept.
     """
     scrubbing = _scrubbing(parts, paths, events, terms)
-    kept = _critical_store(events, tuning, scrubbing.consumers)
-    return OnboardServices((scrubbing, _file_manager(events, files, run), *kept))
+    file_manager = _file_manager(events, files, run)
+    if tuning is None:
+        return OnboardServices((scrubbing, file_manager, Service(activities={"store.step": _idle})))
+    store = CriticalDesk(tuning.client, (TIME_BLOCK, *ParameterTables(tuning.tables).blocks), events)
+    kept = _critical_store(store, events, tuning, scrubbing.consumers)
+    return OnboardServices((scrubbing, file_manager, *kept), store)
 
 
 def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[str, ApplicationTerms]) -> Service:
@@ -150,13 +158,11 @@ def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[s
     )
 
 
-def _critical_store(events: EventRing, tuning: Tuning | None, others: Mapping[str, Consumer]) -> tuple[Service, ...]:
+def _critical_store(
+    store: CriticalDesk, events: EventRing, tuning: Tuning, others: Mapping[str, Consumer]
+) -> tuple[Service, ...]:
     """What survives resets, and the parameter tables that are kept there."""
-    if tuning is None:
-        return (Service(activities={"store.step": _idle}),)
     host_s = tuning.host_s
-    tables = ParameterTables(tuning.tables)
-    store = CriticalDesk(tuning.client, tables.blocks, events)
     readers: dict[str, list[Consumer]] = {table.name: [] for table in tuning.tables}
     for consumers in (tuning.consumers, others):
         for name, consumer in consumers.items():

@@ -8,6 +8,7 @@ from flight.config import SatelliteConfig
 from flight.executive.crash_loop import BLOCKS as CRASH_BLOCKS
 from flight.executive.crash_loop import CrashLoop, Recovery
 from flight.executive.run_paths import RunPaths
+from flight.onboard_time import TIME_BLOCK
 from flight.services.critical_files import FolderFiles
 from flight.services.critical_keeper import CriticalKeeper
 from flight.services.critical_store import CriticalStore, CriticalStoreFailed
@@ -26,7 +27,7 @@ class CriticalSupervision:
         self.keeper: CriticalKeeper | None = None
         self._crash: CrashLoop | None = None
         self._store: CriticalStore | None = None
-        opened = ParameterTables(flight_tables(config)).blocks
+        opened = (TIME_BLOCK, *ParameterTables(flight_tables(config)).blocks)
         blocks = (*CRASH_BLOCKS, *opened)
         try:
             self._store = CriticalStore(FolderFiles(paths.critical), blocks)

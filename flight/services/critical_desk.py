@@ -15,6 +15,7 @@ from flight.services.events import EventRing
 from flight.services.reset_budget import RESET_BUDGET, ComplementMismatch, ResetBudget
 from flight.services.telemetry import TelemetryPacket
 
+KEEP_PERIOD_S = 60.0  # of host time, between two commits of what changes all the time
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -29,6 +30,8 @@ class CriticalDesk:
         self._budget = ResetBudget(0, 0)
         self._scrubbing = False
         self._scrubbed_s: float | None = None
+        self._kept: list[tuple[Block, Callable[[], bytes]]] = []
+        self._kept_s: float | None = None
         self.scrub_period_s = 10.0  # of host time, from the end of one to the next
         if client is None:
             events.emit(told.STORE_ABSENT)
@@ -60,16 +63,23 @@ class CriticalDesk:
             return False
         return True
 
+    def keep(self, block: Block, pack: Callable[[], bytes]) -> None:
+        """Have what `pack` gives committed once in KEEP_PERIOD_S."""
+        self._kept.append((block, pack))
+
     def step(self, host_s: float) -> None:
         """Hear the answers; have the copies compared when it is time, one comparison at once."""
         if self._client is None:
             return
         self._client.poll()
         if self._scrubbed_s is None:
-            self._scrubbed_s = host_s  # the keeper has just compared them
+            self._scrubbed_s = self._kept_s = host_s  # the keeper has just compared them
         if not self._scrubbing and host_s - self._scrubbed_s >= self.scrub_period_s:
             self._scrubbed_s = host_s
             self._scrub()
+        if self._kept and host_s - (self._kept_s or 0.0) >= KEEP_PERIOD_S:
+            self._kept_s = host_s
+            self.commit({block: pack() for block, pack in self._kept}, lambda kept: None)
 
     def handlers(self) -> Mapping[int, Handler]:
         """Opcode -> what does it."""

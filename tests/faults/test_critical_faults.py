@@ -61,12 +61,12 @@ def test_flips_in_the_critical_store_are_told_and_mended_and_neither_tables_nor_
         before = flown.released()
         flown.run_until(lambda: flown.released() >= before + 100, LIMIT_S)
         flown.run_until(lambda: flown.numbers("critical_store").get("mended") == 1, LIMIT_S)
-        flown.flip("critical.b", 6 + 5 * 4 + 4 + 8)  # of the count of starts, before the next one
+        flown.flip("critical.b", 6 + 6 * 4 + 4 + 8)  # of the count of starts, before the next one
         flown.kill_flight()
         flown.heard("critical_store: block 1 was damaged in copy 1: mended")
         flown.order(bytes.fromhex("40060200"))
         flown.heard(f"parameters: table 2, image 0: CRC {crc32c(image)}")
-        flown.flip("critical.a", 6 + 5 * 4 + 4 + 8)
+        flown.flip("critical.a", 6 + 6 * 4 + 4 + 8)
         flown.kill_flight()
         flown.heard("begun in safe mode, level 1 of recovery")  # the third start of two
         flown.housekeeping.clear()

@@ -16,6 +16,7 @@ from bindings.crc import crc32c
 from flight.agent.admission import Limits
 from flight.config import AgentTable, Device, Devices, Satellite, SatelliteConfig
 from flight.executive.health_contact import ContactRule, ContactTimer
+from flight.onboard_time import TIME_BLOCK, BusTime
 from flight.services import cbor, dictionary
 from flight.services import parameter_component as parameters
 from flight.services import store_component as store_told
@@ -37,7 +38,7 @@ from tests.flight.cut_folder import CutFolder, PowerCut, folder_of
 FIRST = ParameterTable(1, "first", (Parameter("a", "u8", "s", 0, 100, 10),))
 SECOND = ParameterTable(2, "second", (Parameter("b", "f32", "W", -1.0, 1.0, 0.5), Parameter("c", "u16", "", 1, 9, 5)))
 TABLES = (FIRST, SECOND)
-OPENED = ParameterTables(TABLES).blocks
+OPENED = (TIME_BLOCK, *ParameterTables(TABLES).blocks)
 BLOCKS = (RESET_BUDGET, *OPENED)
 BOTH = 0b11
 
@@ -274,13 +275,42 @@ def test_a_block_is_cleared_for_the_next_start_and_those_of_the_crash_loop_are_n
         assert flight.parameters.not_restored == 0
 
 
+def test_elapsed_time_goes_on_over_resets_and_begins_anew_where_its_block_is_lost() -> None:
+    files = folder_of({})
+    with flying(files) as flight:
+
+        def elapsed_s() -> float:
+            time.hear(flight.clock.mission_s())
+            return time.service.now(time.service.newest_ns).elapsed_ns / 1e9
+
+        time = BusTime(flight.clock, flight.events)
+        time.keep(flight.desk)
+        flight.turn()
+        flight.clock.advance(61.0)
+        assert elapsed_s() == 61.0
+        flight.desk.step(flight.clock.host_s())
+        flight.turn()
+        flight.began()
+        flight.clock.advance(1000.0)  # off
+        time = BusTime(flight.clock, flight.events)
+        time.keep(flight.desk)
+        flight.clock.advance(5.0)
+        assert elapsed_s() == 66.0
+        for octets in (b"\0" * TIME_BLOCK.size, TIME_BLOCK.default):
+            flight.store.commit({TIME_BLOCK: octets})
+            flight.began()
+            time = BusTime(flight.clock, flight.events)
+            time.keep(flight.desk)
+            assert elapsed_s() == 0.0
+
+
 def test_used_starts_are_told() -> None:
     with flying(folder_of({})) as flight:
         flight.store.commit({RESET_BUDGET: ResetBudget(3, 3).pack()})
         flight.began()
         assert "critical_store: 3 of 3 starts of this level of recovery are used" in flight.said()
         numbers = flight.desk.telemetry(0.0).named()
-        assert (numbers["starts"], numbers["starts_limit"], numbers["blocks"]) == (3, 3, 3)
+        assert (numbers["starts"], numbers["starts_limit"], numbers["blocks"]) == (3, 3, 4)
 
 
 def test_without_a_keeper_defaults_are_flown_and_an_activation_fails() -> None:
