@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := $(wildcard bindings/csrc/*.c bindings/csrc/*.h bindings/csrc/decl/*.h) bindings/build.py setup.py pyproject.toml
 PACKAGES := bindings hal payload_models flight ground_test
 
-.PHONY: help fly test bench lint check aarch64 sanitize valgrind python310 wheel fuzz soak campaign clean
+.PHONY: help fly test bench lint check aarch64 sanitize threads valgrind python310 wheel fuzz soak campaign clean
 
 # Which target `make fuzz` runs (all if empty), how many inputs it gives (empty: what is told in tests/fuzz/targets.py),
 # and how many pieces at a time
@@ -51,6 +51,9 @@ check: $(READY)
 
 sanitize: $(READY)
 	PYTHON=$(BIN)/python bash tests/bindings/sanitize.sh
+
+threads: $(READY)
+	bash tests/bindings/sanitize.sh threads
 
 valgrind: $(READY)
 	PYTHON=$(BIN)/python bash tests/bindings/valgrind.sh

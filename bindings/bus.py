@@ -239,6 +239,10 @@ class Bus:
         """Raises KeyError for a pipe that was not declared."""
         return self._pipes[name]
 
+    def subscriptions(self, pipe: str) -> frozenset[int]:
+        """Ids of the messages that are routed to a pipe."""
+        return frozenset(route.message for route in self._routes if route.pipe == pipe)
+
     def publish(self, message: int, data: Octets) -> int:
         """Copy a message into the pipes that are subscribed to it; how many took it.
 

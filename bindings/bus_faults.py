@@ -46,3 +46,44 @@ class BufferTooSmall(BindingsError, ValueError):
     def __init__(self, needed: int, got: int) -> None:
         super().__init__(f"the next message needs {needed} octets, the buffer has {got}")
         self.needed, self.got = needed, got
+
+
+class RingRefused(BindingsError, ValueError):
+    """A descriptor that is no ring, sizes that no ring can have, or what an end cannot do."""
+
+    code = "ring_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RingHeld(BindingsError, RuntimeError):
+    """Another one is this end of the ring: a ring has one writer and one reader."""
+
+    code = "ring_held"
+
+    def __init__(self, end: str) -> None:
+        super().__init__(f"the ring has a {end} already")
+        self.end = end
+
+
+class RingClosed(BindingsError, RuntimeError):
+    """The end is closed, or was inherited by a forked child, which has to attach one of its own."""
+
+    code = "ring_closed"
+
+    def __init__(self) -> None:
+        super().__init__("the end of the ring is closed, or was inherited from a parent process")
+
+
+class RingDamaged(BindingsError, RuntimeError):
+    """The memory held what no writer writes. It is skipped and counted; the next call goes on behind it."""
+
+    code = "ring_damaged"
+
+    def __init__(self, damaged: int, resynchronised: int) -> None:
+        super().__init__(
+            f"the ring held what no writer writes ({damaged} times by now, in {resynchronised} of them up to its end)"
+        )
+        self.damaged, self.resynchronised = damaged, resynchronised

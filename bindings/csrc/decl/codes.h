@@ -10,5 +10,6 @@
 #define SW_E_STOPPED -5  /* the frame clock does not run */
 #define SW_E_MEMORY -6   /* no memory */
 #define SW_E_SYSTEM -7   /* the operating system refused; errno says why */
+#define SW_E_DAMAGED -8  /* memory that another process writes holds what cannot be */
 
 #endif

@@ -23,6 +23,7 @@ static inline void *octets(size_t count)
 }
 
 void drive_bus(void); /* drive_bus.c */
+void drive_bus_ring(void); /* drive_bus_ring.c */
 void drive_clock(void); /* drive_clock.c */
 void drive_context(void); /* drive_context.c */
 void drive_nms(void); /* drive_vectors.c, as the next two */

@@ -744,6 +744,7 @@ int main(void)
     drive_vectors();
     drive_context();
     drive_bus();
+    drive_bus_ring();
     test_frame_clock();
     drive_clock();
     test_activity_account();
