@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any, TypeAlias
-
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bindings._swath import ffi, lib
 from bindings.faults import BufferMismatch, ClockStopped, CoreFault, OrderMismatch, SystemRefused
 
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
 __all__ = ["Octets", "check", "ffi", "lib", "octets", "view"]
 
-Octets: TypeAlias = bytes | bytearray | memoryview | NDArray[Any]  # contiguous
+Octets: TypeAlias = "bytes | bytearray | memoryview | NDArray[Any]"  # contiguous
 
 
 def check(code: int) -> int:
@@ -50,6 +50,8 @@ def view(
     contiguous: C order; if False, only the last axis must be contiguous and strides positive whole
     samples. Raises BufferMismatch.
     """
+    import numpy as np  # who has an array has it imported; the frame loop has none, and begins without it
+
     if not isinstance(array, np.ndarray):
         raise BufferMismatch(name, f"a NumPy array is needed, got {type(array).__name__}")
     allowed = tuple(np.dtype(item) for item in (dtype if isinstance(dtype, tuple) else (dtype,)))

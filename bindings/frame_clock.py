@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from mmap import mmap
 from types import TracebackType
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final
 
 from bindings.faults import BufferMismatch, GeometryRefused, OrderMismatch
 from bindings.ffi import check, ffi, lib
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class FrameState(IntEnum):
@@ -92,17 +92,6 @@ class FrameCounters:
     silence_duties: int = 0  # duties done in it
     duties_run: int = 0  # in all
     duties_failed: int = 0  # signals that nobody had room for, or whose reader is gone
-
-
-# as sw_frame in csrc/decl/frame_clock.h; times in ns of CLOCK_MONOTONIC, 0 until they happen
-FRAME: Final = np.dtype(
-    {
-        "names": ["frame", "release_late_ns", "taken_ns", "done_ns", "expected", "done", "state"],
-        "formats": [np.int64, np.int64, np.int64, np.int64, np.uint64, np.uint64, np.int32],
-        "offsets": [0, 8, 16, 24, 32, 40, 48],
-        "itemsize": 56,
-    }
-)
 
 
 class FrameClock:
@@ -291,7 +280,14 @@ class FrameClock:
         )
 
     def history(self, count: int) -> NDArray[Any]:
-        """The newest `count` frames (at most as many as are kept), oldest first, as an array of type FRAME."""
+        """The newest `count` frames (at most as many as are kept), oldest first.
+
+        They are an array of type bindings.frame_records.FRAME.
+        """
+        import numpy as np  # not what frames wait for: only who looks back needs arrays
+
+        from bindings.frame_records import FRAME
+
         frames = np.zeros(min(max(count, 0), self._history), FRAME)
         address = ffi.cast("sw_frame *", frames.__array_interface__["data"][0])
         return frames[: check(lib.sw_clock_history(self._clock, address, len(frames)))]

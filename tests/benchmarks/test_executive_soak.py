@@ -18,7 +18,8 @@ from benchmarks.executive_flight import fly, unaccounted
 from benchmarks.executive_gaps import Lateness, Ticks, seen_by
 from benchmarks.executive_soak import PIECE_FRAMES, Soak, soak
 from benchmarks.executive_witness import Witness, WitnessMissing, build
-from bindings.frame_clock import FRAME, FrameCounters, FrameState
+from bindings.frame_clock import FrameCounters, FrameState
+from bindings.frame_records import FRAME
 from tests.shared_data import ROOT
 
 COUNTED = FrameCounters(4, 2, 1, 1, 0, *(0,) * 12)

@@ -14,7 +14,8 @@ import pytest
 
 from bindings.faults import ClockStopped, GeometryRefused, OrderMismatch
 from bindings.ffi import ffi, lib
-from bindings.frame_clock import FRAME, ClockGrant, FrameClock, FrameCounters, FrameState
+from bindings.frame_clock import ClockGrant, FrameClock, FrameCounters, FrameState
+from bindings.frame_records import FRAME
 
 MINOR_US = 2_000
 LONG_US = 5_000_000  # far beyond any wait that ends well
