@@ -126,6 +126,10 @@ class CommandActivity:
             return
         self._heard.append(octets)
 
+    def submit(self, source: int, octets: bytes) -> bool:
+        """A command of this satellite's own, for a later slot. False, and told, where there is no room."""
+        return self.slot.submit(source, octets)
+
     def hear_telemetry(self, packet: TelemetryPacket) -> None:
         """What the limits watch."""
         self.slot.limits.sample(packet.component.number, packet.values, self.frame)

@@ -40,6 +40,7 @@ class Executive(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     catch_up_frames: Annotated[int, Meta(ge=0, le=100)] = 2  # handed out one by one after a late wake-up
     crash_limit: Annotated[int, Meta(ge=0, le=65535)] = 5  # starts in a row until the next level of recovery; 0: none
     golden: str = ""  # schedule table of the last level of recovery; empty: the built-in one
+    counts: str = ""  # table of what must count how often; empty: the built-in one
     demotion: Literal["processor", "wall", "off"] = "off"  # which time of repeat offenders counts
     realtime: bool = True  # ask for SCHED_FIFO
     priority: Annotated[int, Meta(ge=1, le=98)] = 60

@@ -33,13 +33,10 @@ from flight.component import APPLICATIONS_DISABLED, BOOTED, JOURNAL_NO_SPACE, JO
 from flight.executive.crash_loop import Recovery
 from flight.executive.demotion import DemotionRule, TimeOf
 from flight.executive.dispatcher_thread import dispatcher_setup
-from flight.executive.frame_context import FrameContext
 from flight.executive.garbage import IdleCollector
 from flight.executive.health import HealthGate
-from flight.executive.health_contact import ContactAction
 from flight.executive.health_last_words import EndReason
-from flight.executive.health_notices import ProcessWatch
-from flight.executive.health_service import HealthPaths, HealthService
+from flight.executive.health_table import load_counts
 from flight.executive.housekeeping import housekeeping
 from flight.executive.loop import Activity, FrameLoop
 from flight.executive.mode_machine import HEALTHY_GUARD, flight_machine
@@ -49,6 +46,7 @@ from flight.executive.table_desk import TABLE_COMMANDS, TableDesk
 from flight.executive.telecommands import EXECUTIVE_COMMANDS, executive_handlers
 from flight.executive.verified import load_verified
 from flight.fallbacks import commissioning_tells
+from flight.health_watch import BUILT_IN_COUNTS, HealthWatch
 from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
 from flight.link.tm_frame import TmFramer
@@ -75,7 +73,6 @@ from flight.tuning import AGENT_TABLE, CONTACT_TABLE, flight_tables
 
 GROUND_ENTITY = 1  # CFDP entity of the ground; a satellite's is its spacecraft number + 256
 EVENTS = 512
-LAST_EVENTS = 32  # that last words hold
 NOMINAL_TABLE = Path(__file__).resolve().parent / "executive" / "nominal.toml"
 _DEMOTION = {
     "processor": DemotionRule(time_of=TimeOf.PROCESSOR),
@@ -110,13 +107,10 @@ class FlightProcess:
         schedule = config.executive.golden if golden else config.executive.schedule
         table = load_verified(Path(schedule) if schedule else NOMINAL_TABLE)
         self.health = HealthGate(self.events)
-        processes = ProcessWatch(paths.notices, paths.requests, self.events)
-        newest = lambda: self.events.newest(LAST_EVENTS)  # noqa: E731
-        self.watch = HealthService(
-            HealthPaths(paths.root), clock, self.events, self.health, processes, newest, self._contact_lost
+        self.watch = HealthWatch(paths, clock, self.events, self.health)
+        counts = load_counts(
+            Path(config.executive.counts) if config.executive.counts and not golden else BUILT_IN_COUNTS
         )
-        self._heard = 0  # telecommands that the watch has been told of
-        self._begin_anew = False
         guards = {HEALTHY_GUARD: lambda: self.health.healthy}
         self.modes = ModeManager(self.events, machine=flight_machine(table.minor_us), guards=guards)
         others = [] if golden else [load_verified(Path(path)) for path in config.executive.tables]
@@ -213,7 +207,7 @@ class FlightProcess:
             **satellite.activities(),
             "garbage.collect": IdleCollector(),
             "table.scrub": self.tables.step,
-            "health.step": self._step_health,
+            "health.step": self.watch.step,
             **services.activities,
         }
         demotion = _DEMOTION[config.executive.demotion]
@@ -231,6 +225,7 @@ class FlightProcess:
             dispatcher=dispatcher,
         )
         self.tables.bind(self.loop.tables)
+        self.watch.bind(self.loop, self.modes, self.commands, counts, self.desk.reports(), watchdog)
         self._no_space = False
 
     def warm_up(self) -> None:
@@ -252,8 +247,7 @@ class FlightProcess:
             self.loop.run(lambda: self._keep_on(stop, parent))
             reason = self._why(stop, parent)
         finally:
-            self.watch.ending(reason)
-            self.watch.close()
+            self.watch.end(reason)
             self.services.close()
             self.desk.close()
             try:
@@ -264,7 +258,7 @@ class FlightProcess:
     @property
     def status(self) -> int:
         """After run(): 1 where the supervisor is to begin anew, with another journal writer and devices opened anew."""
-        return int(bool(self.parts.journal.lost) or self._begin_anew)
+        return int(bool(self.parts.journal.lost) or self.watch.begin_anew)
 
     def numbers(self) -> dict[str, int]:
         """How commands name the activities."""
@@ -292,25 +286,12 @@ class FlightProcess:
             if in_contact:
                 self.gate.send_telemetry(packet)
 
-    def _step_health(self, context: FrameContext) -> None:
-        if self.commands.believed != self._heard:
-            self._heard = self.commands.believed
-            self.watch.heard()
-        self.watch.step(context)
-
-    def _contact_lost(self, action: ContactAction) -> None:
-        """The ground was not heard for too long. A radio is reset by a flight process that opens it anew."""
-        if action is ContactAction.SAFE_MODE:
-            self.modes.request(Mode.SAFE, Cause.TIMER)
-        else:
-            self._begin_anew = True
-
     def _why(self, stop: StopFlag, parent: Parent) -> EndReason:
         if stop.is_set:
             return EndReason.STOPPED
         if not parent.alive:
             return EndReason.ORPHANED
-        return EndReason.RESET if self._begin_anew else EndReason.FATAL
+        return EndReason.RESET if self.watch.begin_anew else EndReason.FATAL
 
     def _watch_journal(self) -> None:
         """While there is no space nothing becomes durable, so nothing that waits for that is done; frames go on."""

@@ -28,6 +28,7 @@ from flight.fallbacks import Fallbacks
 from flight.pipeline.answers import AnswerDesk
 from flight.pipeline.capture_meta import CaptureMeta
 from flight.pipeline.control import (
+    OUT_OF_MEMORY,
     CameraReport,
     CaptureOrder,
     ForgetOrder,
@@ -49,6 +50,7 @@ PROGRESS_S = 0.1  # compute time between two words to the agent: its budget boun
 MAX_TELLS = 32
 ATTITUDE_PATIENCE_S = 3.0  # host time: the bus is asked every 100 ms
 MAX_REFUSED_STRIPS = 32  # offers that fail a check before the job is given up
+MAX_STARVED = 3  # payload processes that have no memory for a job before it is given up
 TERMINAL_REASONS = frozenset(
     ("missing_bands", "radiometry_refused", "gsd_refused", "application_unknown", "graph_refused", "hash_mismatch")
 )
@@ -80,6 +82,7 @@ class PayloadDesk:
         self._earlier_s = 0.0  # compute time of payload processes before the present one
         self._compute_s = 0.0
         self._incarnation = -1
+        self._starved: set[int] = set()  # payload processes that had no memory for the job
         self.capturing = False
         self.strips_refused = 0
         self.camera_processes = self.payload_processes = 0  # how many of each have been heard
@@ -137,6 +140,10 @@ class PayloadDesk:
         for payload_report in self._payload.poll(now_s)[-1:]:
             self._hear_payload(payload_report)
 
+    def reports(self) -> dict[str, Callable[[], int]]:
+        """How many reports of each process came."""
+        return {"camera": lambda: self._camera.taken, "payload": lambda: self._payload.taken}
+
     @property
     def payload_silent_s(self) -> float:
         """Host seconds since the payload process was heard while it has a job; 0 otherwise."""
@@ -172,6 +179,7 @@ class PayloadDesk:
 
     def _start(self, effect: StartInference) -> None:
         self._compute_s = self._earlier_s = 0.0
+        self._starved.clear()
         try:
             self.open_answer(effect.job_id)
         except SwathError as error:
@@ -270,7 +278,7 @@ class PayloadDesk:
             self._tell(InferenceProgress(self._job, self._earlier_s + self._compute_s))
         if report.state == "failed":
             self.failures.append(report.reason)
-            self._give_up(self._job, retryable=report.reason not in TERMINAL_REASONS)
+            self._fail(self._job, report)
         elif report.state == "done" and self._answers.whole(self._job):
             screened = min(report.tiles_screened, report.tiles_done)
             summary = InferenceSummary(
@@ -282,6 +290,14 @@ class PayloadDesk:
             )
             job, self._job = self._job, None
             self._tell(InferenceEnded(job, True, summary))
+
+    def _fail(self, job: bytes, report: PayloadReport) -> None:
+        """Without memory the process ends, and the next one goes on where it was; every other reason ends the try."""
+        if report.reason == OUT_OF_MEMORY:
+            self._starved.add(report.incarnation)
+            if len(self._starved) < MAX_STARVED:
+                return
+        self._give_up(job, retryable=report.reason not in TERMINAL_REASONS and report.reason != OUT_OF_MEMORY)
 
     def _give_up(self, job: bytes, *, retryable: bool) -> None:
         self._job = None

@@ -51,9 +51,13 @@ class CountWatch:
     """Call step() once a frame. Bounded by the table; totals are read at the ends of windows only."""
 
     def __init__(
-        self, table: CountTable, totals: Mapping[str, Callable[[], int]], reactions: Reactions, events: EventRing
+        self,
+        table: CountTable,
+        totals: Mapping[str, Callable[[], int | None]],
+        reactions: Reactions,
+        events: EventRing,
     ) -> None:
-        """totals: how often each ran since it was started. Raises CountUnknown."""
+        """totals: how often each ran since it was started; None while it is not asked to. Raises CountUnknown."""
         for watched in table.watched:
             if watched.name not in totals:
                 raise CountUnknown(watched.name, tuple(sorted(totals)))
@@ -65,7 +69,11 @@ class CountWatch:
         """Judge the windows that end in this frame."""
         for ladder, total in self._ladders:
             if ladder.is_due(frame, mode):
-                decision = ladder.judge(frame, mode, total())
+                counted = total()
+                if counted is None:
+                    ladder.drop()
+                    continue
+                decision = ladder.judge(frame, mode, counted)
                 if decision is not None and decision.verdict is not Verdict.WELL:
                     self._follow(ladder.watched, decision)
 

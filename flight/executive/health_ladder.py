@@ -74,6 +74,10 @@ class Ladder:
         self._began, self._total = frame, total
         return self._well(counted) if counted >= self.watched.expected else self._missing(frame, counted)
 
+    def drop(self) -> None:
+        """It is not asked to run now: the window is given up, and another begins when it is."""
+        self._began = None
+
     def _well(self, counted: int) -> Decision:
         self._clean += 1
         if self.climbed and self._clean >= self.watched.clean_windows:

@@ -19,6 +19,7 @@ from flight.pipeline.process_errors import ControlError
 from flight.pipeline.strip_buffer import MAX_LINES
 from payload_models.runtime.codes import Fallback, ProviderCode
 
+OUT_OF_MEMORY = "out_of_memory"  # reason of a payload process that ends with it: another begins with memory of its own
 MAX_MESSAGE_BYTES = 1 << 16
 MAX_STRIP_ROWS = 4096
 MAX_FALLBACKS = 8  # of one session

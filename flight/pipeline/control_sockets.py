@@ -52,6 +52,7 @@ class ControlServer(Generic[ReportT]):
         self._peer: bytes | None = None
         self.incarnation = -1
         self.heard_s: float | None = None  # host time of the newest report
+        self.taken = 0  # reports of the expected kind
         self.refused = 0  # messages that were no report of the expected kind
         self.outdated = 0  # reports of an earlier incarnation
         self.unsent = 0
@@ -82,6 +83,7 @@ class ControlServer(Generic[ReportT]):
                 taken.clear()
             self.incarnation, self._peer, self.heard_s = report.incarnation, frames[0], now_s
             taken.append(report)
+            self.taken += 1
         return taken
 
     def send(self, order: Message) -> bool:
@@ -160,9 +162,10 @@ class ControlPeer(Generic[MessageT]):
             return
         self._sent, self._sent_s = octets, now_s
 
-    def close(self) -> None:
+    def close(self, *, linger_s: float = 0.0) -> None:
+        """linger_s: how long the newest report may take to go."""
         if not self._socket.closed:
-            self._socket.close(0)
+            self._socket.close(round(linger_s * 1000))
             self._context.term()
 
 

@@ -12,7 +12,15 @@ from typing import Literal
 
 from bindings.errors import SwathError
 from flight.pipeline.answer_slots import AnswerWriter
-from flight.pipeline.control import ForgetOrder, IdleOrder, InferOrder, PayloadOrder, PayloadReport, StripOffer
+from flight.pipeline.control import (
+    OUT_OF_MEMORY,
+    ForgetOrder,
+    IdleOrder,
+    InferOrder,
+    PayloadOrder,
+    PayloadReport,
+    StripOffer,
+)
 from flight.pipeline.engine import Step
 from flight.pipeline.flow import ONE_CORE, Flow
 from flight.pipeline.payload_job import ModelShelf, PayloadJob, bound_kept_jobs, forget_job
@@ -62,6 +70,11 @@ class Payload:
                 if self._order is not None and self._order.job == order.job:
                     self._drop()
                 forget_job(self._work, order.job)
+
+    @property
+    def is_starved(self) -> bool:
+        """Whether there was no memory: what was done is kept, and a process that begins anew goes on from there."""
+        return self._state == "failed" and self._reason == OUT_OF_MEMORY
 
     def step(self) -> bool:
         """Do one tile of work, and put finished strips into free slots. False when there is nothing to do now."""
@@ -152,4 +165,4 @@ class Payload:
         if isinstance(error, SwathError):
             self._reason = error.code[:48]
         else:
-            self._reason = "out_of_memory" if isinstance(error, MemoryError) else "payload_error"
+            self._reason = OUT_OF_MEMORY if isinstance(error, MemoryError) else "payload_error"

@@ -29,6 +29,7 @@ from hal.clock import Clock
 
 IDLE_S = 0.02  # how long it waits for an order when there is no tile to do
 NICE = 19
+LAST_REPORT_S = 1.0  # for the word about memory to reach the flight process
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,8 +51,8 @@ def parser() -> argparse.ArgumentParser:
 
 def serve(
     payload: Payload, peer: ControlPeer[PayloadOrder], clock: Clock, parent: Parent, heartbeat: Heartbeat
-) -> None:
-    """Tiles, orders and reports until told to stop or left alone."""
+) -> bool:
+    """Tiles, orders and reports until told to stop or left alone, or there is no memory: then False."""
     stop = StopFlag()
     working = False
     while not stop.is_set and parent.alive:
@@ -60,10 +61,13 @@ def serve(
         working = payload.step()
         peer.report(payload.report(peer.incarnation), clock.host_s())
         heartbeat.beat(clock.host_s())
+        if payload.is_starved:
+            return False
+    return True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until stopped. 2: a start argument cannot be used."""
+    """Run until stopped. 1: there was no memory, and the report says so. 2: a start argument cannot be used."""
     arguments = parser().parse_args(argv)
     parent = Parent(signal.SIGKILL, arguments.parent)
     try:
@@ -84,14 +88,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         host_s=clock.host_s,
         flow=Flow(cores=len(os.sched_getaffinity(0))),
     )
+    fed = False
     try:
-        serve(payload, peer, clock, parent, Heartbeat(arguments.beat_fd))
+        fed = serve(payload, peer, clock, parent, Heartbeat(arguments.beat_fd))
     finally:
         payload.close()
-        peer.close()
+        peer.close(linger_s=0.0 if fed else LAST_REPORT_S)
         ring.close()
         slots.close()
-    return 0
+    return 0 if fed else 1
 
 
 if __name__ == "__main__":
