@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.bus_ring import ring_c_msgs_per_s, ring_python_msgs_per_s
 from benchmarks.report import Report
 from benchmarks.timing import interleave
 from bindings.bus import Batch, Bus, Message, PipeDeclaration, Route
@@ -58,6 +59,8 @@ def run(report: Report, *, rounds: int, quick: bool) -> None:
     single = bus_python_single_rates(rounds, quick=quick)
     report.numbers("bus_python_single_msgs_per_s", single.ours)
     report.numbers("bus_python_single_over_pyzmq", single.ratios())
+    report.numbers("ring_c_msgs_per_s", ring_c_msgs_per_s(rounds, quick=quick))
+    report.numbers("ring_python_msgs_per_s", ring_python_msgs_per_s(rounds, quick=quick))
 
 
 def _bursts(quick: bool) -> int:
