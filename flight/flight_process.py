@@ -6,15 +6,13 @@ touches no pixel but the class rows that the payload process offers.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bindings.errors import SwathError
@@ -46,6 +44,7 @@ from flight.executive.table_desk import TABLE_COMMANDS, TableDesk
 from flight.executive.telecommands import EXECUTIVE_COMMANDS, executive_handlers
 from flight.executive.verified import load_verified
 from flight.fallbacks import commissioning_tells
+from flight.flight_arguments import Held, parser, take
 from flight.health_watch import BUILT_IN_COUNTS, HealthWatch
 from flight.link.cfdp.sender import SenderConfig
 from flight.link.downlink import Downlink
@@ -63,7 +62,6 @@ from flight.product.envelope import encrypt_to
 from flight.replay import replay
 from flight.satellite import Satellite
 from flight.services import cbor
-from flight.services.critical_client import CriticalClient, KeeperInvalid
 from flight.services.events import EventRing
 from flight.services.journal import JournalLost, read_journal
 from flight.services.records import RecordKind
@@ -73,6 +71,7 @@ from flight.tuning import AGENT_TABLE, CONTACT_TABLE, flight_tables
 
 GROUND_ENTITY = 1  # CFDP entity of the ground; a satellite's is its spacecraft number + 256
 EVENTS = 512
+DUTIES_AFTER, DUTY_PERIOD = 20, 10  # frames of a silent Python until the clock says so in shared memory, and between
 NOMINAL_TABLE = Path(__file__).resolve().parent / "executive" / "nominal.toml"
 _DEMOTION = {
     "processor": DemotionRule(time_of=TimeOf.PROCESSOR),
@@ -95,10 +94,10 @@ class FlightProcess:
         paths: RunPaths,
         restarts: dict[str, int],
         recovery: Recovery = Recovery.AS_CONFIGURED,
-        files: socket.socket | None = None,
-        critical: CriticalClient | None = None,
+        held: Held | None = None,
     ) -> None:
-        """files: packets to and from the file process."""
+        """held: what the supervisor has the other end of. Raises SwathError."""
+        held = held or Held()
         config, clock = parts.config, parts.clock
         self.recovery = recovery
         self.parts = parts
@@ -107,7 +106,7 @@ class FlightProcess:
         schedule = config.executive.golden if golden else config.executive.schedule
         table = load_verified(Path(schedule) if schedule else NOMINAL_TABLE)
         self.health = HealthGate(self.events)
-        self.watch = HealthWatch(paths, clock, self.events, self.health)
+        self.watch = HealthWatch(paths, clock, self.events, self.health, held.heartbeat)
         counts = load_counts(
             Path(config.executive.counts) if config.executive.counts and not golden else BUILT_IN_COUNTS
         )
@@ -137,13 +136,13 @@ class FlightProcess:
         downlink = Downlink(sender, entity, GROUND_ENTITY, parts.journal)
         tuning = Tuning(
             flight_tables(config),
-            critical,
+            held.critical,
             clock.host_s,
             {AGENT_TABLE: tune_agent(self.agent), CONTACT_TABLE: tune_contact(self.watch.contact)},
             defaults=golden,
         )
         run = restarts.get("flight", 0)
-        self.services = services = open_services(parts, paths, self.events, terms, files, run, tuning)
+        self.services = services = open_services(parts, paths, self.events, terms, held.files, run, tuning)
         self.commands = CommandActivity(
             (*EXECUTIVE_COMMANDS, *TABLE_COMMANDS, *services.definitions),
             {**executive_handlers(self.modes, self), **self.tables.handlers(), **services.handlers},
@@ -202,7 +201,11 @@ class FlightProcess:
             watchdog_fd=watchdog.fileno() if watchdog is not None else -1,
             catch_up_frames=config.executive.catch_up_frames,
             core=config.executive.core,
+            duties_after_missed=DUTIES_AFTER,
+            duty_period=DUTY_PERIOD,
         )
+        if held.clock_page is not None:
+            frames.duty_beat(held.clock_page)
         activities: dict[str, Activity] = {
             **satellite.activities(),
             "garbage.collect": IdleCollector(),
@@ -311,40 +314,14 @@ class FlightProcess:
         return not stop.is_set and parent.alive and not self.status
 
 
-def _log(record: dict[str, object]) -> None:
+def _log(record: Mapping[str, object]) -> None:
     with contextlib.suppress(OSError):  # the log may lie on a disk that is full
         print(json.dumps({"process": "flight", **record}), file=sys.stderr, flush=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m flight.flight_process", description=__doc__)
-    parser.add_argument("--config", required=True, type=Path)
-    parser.add_argument("--run-dir", required=True, type=Path)
-    parser.add_argument("--journal-fd", required=True, type=int, help="stream socket of the journal writer")
-    parser.add_argument("--answer-fd", required=True, type=int, help="descriptor of the answer slots")
-    parser.add_argument("--files-fd", type=int, help="packet socket of the file process")
-    parser.add_argument("--critical-fd", type=int, help="packet socket of the critical store's keeper")
-    parser.add_argument("--inference", metavar="JSON", help="session policy and what was commissioned")
-    parser.add_argument("--restarts", default="{}", metavar="JSON", help="restarts of each process so far")
-    parser.add_argument("--recovery", default=0, type=int, metavar="LEVEL", help="0 as configured, 1 safe, 2 golden")
-    parser.add_argument("--parent", type=int, metavar="PID", help="the supervisor, whose end this process follows")
-    return parser
-
-
-def _critical_client(descriptor: int | None) -> CriticalClient | None:
-    """None where nobody keeps anything: declared defaults are flown, which is told."""
-    if descriptor is None:
-        return None
-    try:
-        return CriticalClient(socket.socket(fileno=descriptor))
-    except KeeperInvalid as error:
-        _log({"event": "critical_store", "code": error.code, "message": str(error)})
-        return None
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Fly until SIGTERM. 1: the journal writer is gone. 2: it cannot begin."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     parent, stop = Parent(signal.SIGTERM, arguments.parent), StopFlag()
     lower_rights(nice=0, memory_mb=None)  # a core dump of this process would hold the keys
     try:
@@ -358,10 +335,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             inference,
             load_none=recovery is Recovery.GOLDEN,
         )
-        files = socket.socket(fileno=arguments.files_fd) if arguments.files_fd is not None else None
-        critical = _critical_client(arguments.critical_fd)
+        held = take(arguments, _log)
         restarts = json.loads(arguments.restarts)
-        process = FlightProcess(parts, RunPaths(arguments.run_dir), restarts, recovery, files, critical)
+        process = FlightProcess(parts, RunPaths(arguments.run_dir), restarts, recovery, held)
     except SwathError as error:
         _log({"event": "cannot_begin", "code": error.code, "message": str(error)})
         return 2

@@ -18,6 +18,7 @@ from flight.executive.health_table import CountTable, Kind
 from flight.executive.loop import FrameLoop
 from flight.executive.modes import Cause, Mode, ModeManager
 from flight.executive.run_paths import RunPaths
+from flight.pipeline.heartbeat import Heartbeat
 from flight.services.component import SEQUENCE_START
 from flight.services.events import EventRing
 from flight.services.telemetry import TelemetryPacket
@@ -47,9 +48,10 @@ class HealthWatch:
         clock: Clock,
         events: EventRing,
         gate: HealthGate,
+        heartbeat: Heartbeat,
     ) -> None:
         """Raises OSError where the supervisor cannot be listened to."""
-        self._events = events
+        self._events, self._clock, self._heartbeat = events, clock, heartbeat
         self._processes = ProcessWatch(paths.notices, paths.requests, events)
         self.service = HealthService(
             HealthPaths(paths.root),
@@ -91,6 +93,7 @@ class HealthWatch:
     def step(self, context: FrameContext) -> None:
         """Bounded; nothing here waits."""
         assert self._commands is not None
+        self._heartbeat.beat(self._clock.host_s())
         if self._commands.believed != self._heard:
             self._heard = self._commands.believed
             self.service.heard()

@@ -1,9 +1,10 @@
 """The supervisor: starts the satellite's processes, owns their shared memory, restarts what dies.
 
-A camera or payload process that lives and gives no sign of life for a declared time is made to end and restarted too
-(docs/health.md). It decides nothing else. The flight process holds the keys and the radio, the camera process the
-sensor, the payload process the models; the journal writer lives and dies with the flight process it serves, because
-the journal is replayed when a new flight process begins. A kill of any of them is a restart, not a lost satellite.
+A flight, camera or payload process that lives and gives no sign of life for a declared time is made to end and
+restarted too (docs/health.md). It decides nothing else. The flight process holds the keys and the radio, the camera
+process the sensor, the payload process the models; the journal writer lives and dies with the flight process it
+serves, because the journal is replayed when a new flight process begins. A kill of any of them is a restart, not a
+lost satellite.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from flight.config import SatelliteConfig
+from flight.executive.clock_page import ClockPage
 from flight.executive.crash_loop import HEALTHY_S
 from flight.executive.critical_supervision import NO_DESCRIPTOR, CriticalSupervision
 from flight.executive.errors import ExecutiveError
@@ -46,7 +48,7 @@ CHECK_S = 1.0  # between two looks at who gave a sign of life
 TILE_LIMITS = 1.5  # a payload process may be silent this much longer than a tile may take
 # a block of lines and the loading of a graph take less
 LIVENESS = Liveness(silent_s=12.0, begin_s=60.0, end_s=1.0)
-WATCHED = ("camera", "payload")
+WATCHED = ("flight", "camera", "payload")
 FLIGHT_MODULE = "flight.flight_process"
 # the flight process alone may speak to the service manager: another could feed its watchdog
 NOTIFY_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
@@ -101,6 +103,7 @@ class Supervisor:
     _inference: InferenceSetup = FLOAT_ON_CPU
     _notices: NoticeSender | None = None
     _critical: CriticalSupervision | None = None
+    _clock_page: ClockPage = field(default_factory=ClockPage)
 
     def run(self) -> int:
         """Exit status of the flight process: 0 when it ended as commanded."""
@@ -143,6 +146,7 @@ class Supervisor:
                 signal.signal(number, handler)
             for descriptor in (wake_read, wake_write, self._strip_fd, self._strip_read_fd, self._answer_fd):
                 os.close(descriptor)
+            self._clock_page.close()
             for end in self._files:
                 end.close()
             self._selector.close()
@@ -190,7 +194,8 @@ class Supervisor:
         if reaction is Reaction.TERMINATE:
             child.hung += 1
             silent_ms = round(child.watch.silent_s * 1000)
-            self.report({"event": "hung", "process": child.name, "silent_ms": silent_ms, "times": child.hung})
+            record = {"event": "hung", "process": child.name, "silent_ms": silent_ms, "times": child.hung}
+            self.report(record | (self._clock_page.missed() if child.name == "flight" else {}))
             self._tell(NoticeKind.HUNG, child, child.hung, silent_ms)
             child.process.terminate()
         elif reaction is Reaction.KILL:
@@ -275,6 +280,7 @@ class Supervisor:
     def _start_flight(self) -> subprocess.Popen[bytes]:
         assert self._critical is not None
         recovery, critical = self._critical.begin()
+        passed = [self._answer_fd, self._files[0].fileno(), self._beat_fd("flight"), self._clock_page.fd]
         kept = critical != NO_DESCRIPTOR
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -286,6 +292,7 @@ class Supervisor:
             self._journal = writer
             restarts = {name: max(child.restarts, 0) for name, child in self._children.items()}
             restarts["flight"] = self._children["flight"].restarts + 1
+            passed.append(ours.fileno())
             return self._module(
                 FLIGHT_MODULE,
                 (
@@ -294,9 +301,10 @@ class Supervisor:
                     *("--inference", self._inference.to_argument()),
                     *("--restarts", json.dumps(restarts), "--parent", str(os.getpid())),
                     *("--recovery", str(int(recovery)), "--files-fd", str(self._files[0].fileno())),
+                    *("--beat-fd", str(self._beat_fd("flight")), "--clock-fd", str(self._clock_page.fd)),
                     *(("--critical-fd", str(critical)) if kept else ()),
                 ),
-                (ours.fileno(), self._answer_fd, self._files[0].fileno(), *((critical,) if kept else ())),
+                (*passed, *((critical,) if kept else ())),
             )
 
     def _start_camera(self) -> subprocess.Popen[bytes]:

@@ -22,6 +22,7 @@ from flight.executive.run_paths import RunPaths
 from flight.executive.schedule import parse
 from flight.flight_process import NOMINAL_TABLE
 from flight.health_watch import BUILT_IN_COUNTS, COUNTS_SOURCE, HealthWatch
+from flight.pipeline.heartbeat import Heartbeat
 from flight.services import dictionary
 from flight.services.events import EventRing
 from hal.clock import SimulatedClock
@@ -94,7 +95,7 @@ class Bench:
         self.paths = RunPaths(folder)
         self.requests = NoticeBox(self.paths.requests)
         self.gate = HealthGate(self.events)
-        self.watch = HealthWatch(self.paths, self.clock, self.events, self.gate)
+        self.watch = HealthWatch(self.paths, self.clock, self.events, self.gate, Heartbeat(None))
         self.commands = Commanded()
         self.modes = ModeManager(self.events)
         self.raising = False
