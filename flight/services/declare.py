@@ -150,10 +150,15 @@ class Field:
     name: str
     type: NumberType | str  # given as "u32", kept as NumberType
     unit: str = ""
+    dead_band: float = (
+        0.0  # a change up to this, in the field's unit, is none; infinite: the field never asks to be sent
+    )
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise DeclarationInvalid(f"`{self.name}` is not a field name")
+        if not self.dead_band >= 0:
+            raise DeclarationInvalid(f"field `{self.name}`: a dead band of {self.dead_band}")
         if isinstance(self.type, str):
             object.__setattr__(self, "type", number_type(self.type))
 
@@ -220,13 +225,16 @@ class Component:
     number: int  # 1..255, unique on board
     events: tuple[Event, ...] = ()
     telemetry: tuple[Field, ...] = ()
-    min_period_s: float = 1.0  # its telemetry packet is never made more often than this
+    min_period_s: float = 1.0  # its telemetry packet is never sent more often than this
+    max_period_s: float | None = None  # sent on change, and at least this often; None: sent every min_period_s
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or not 1 <= self.number <= 0xFF:
             raise DeclarationInvalid(f"component `{self.name}` number {self.number}: name or number cannot be used")
         if self.min_period_s <= 0:
             raise DeclarationInvalid(f"component `{self.name}`: min_period_s must be positive")
+        if self.max_period_s is not None and not self.min_period_s <= self.max_period_s < math.inf:
+            raise DeclarationInvalid(f"component `{self.name}`: max_period_s is below min_period_s or has no end")
         for label, names in (
             ("event numbers", [event.number for event in self.events]),
             ("field names", [entry.name for entry in self.telemetry]),

@@ -20,6 +20,8 @@ MODULES = (
     "flight.services.file_component",
     "flight.services.store_component",
     "flight.services.parameter_component",
+    "flight.services.event_component",
+    "flight.services.telemetry_component",
     "flight.services.component",
 )
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import ClassVar
 
 from flight.services.declare import Event, NumberType, OctetsInvalid, Severity, in_order
@@ -76,8 +78,16 @@ class EventRecord:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Squelch:
+    """What takes the place of an event's declared burst and period."""
+
+    burst: int  # records in a period; 0: none at all
+    period_s: float
+
+
 @dataclass(slots=True)
-class _Squelch:
+class _Window:
     window_start_s: float
     passed: int = 0
     held: int = 0
@@ -89,12 +99,16 @@ class EventRing:
     Events are for one interpreter's slots; other processes report through their control messages.
     """
 
-    def __init__(self, capacity: int, clock: Clock) -> None:
+    def __init__(
+        self, capacity: int, clock: Clock, squelches: Mapping[tuple[int, int], Squelch] = MappingProxyType({})
+    ) -> None:
+        """squelches: by component and event, looked at with every event; critical events keep what they declare."""
         if capacity < 1:
             raise ValueError(f"a ring of {capacity} events")
+        self._squelches = squelches
         self._ring: deque[EventRecord] = deque(maxlen=capacity)
         self._clock = clock
-        self._squelch: dict[tuple[int, int], _Squelch] = {}  # bounded by the events declared
+        self._windows: dict[tuple[int, int], _Window] = {}  # bounded by the events declared
         self.emitted = 0
         self.dropped = 0
         self.squelched = 0
@@ -113,15 +127,19 @@ class EventRing:
             values,
         )
         now_s = self._clock.host_s()
-        squelch = self._squelch.setdefault((event.component, event.number), _Squelch(now_s))
-        if now_s - squelch.window_start_s >= event.period_s:
-            squelch.window_start_s, squelch.passed = now_s, 0
-        if squelch.passed >= event.burst:
-            squelch.held += 1
+        key = event.component, event.number
+        squelch: Squelch | Event = event
+        if event.severity is not Severity.CRITICAL:
+            squelch = self._squelches.get(key, event)
+        window = self._windows.setdefault(key, _Window(now_s))
+        if now_s - window.window_start_s >= squelch.period_s:
+            window.window_start_s, window.passed = now_s, 0
+        if window.passed >= squelch.burst:
+            window.held += 1
             self.squelched += 1
             return
-        squelch.passed += 1
-        held, squelch.held = min(squelch.held, 0xFFFF), 0
+        window.passed += 1
+        held, window.held = min(window.held, 0xFFFF), 0
         if len(self._ring) == self._ring.maxlen:
             self.dropped += 1
         self.emitted += 1

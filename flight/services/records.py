@@ -20,3 +20,5 @@ class RecordKind(IntEnum):
     SERVICES = 31  # flight/command_activity.py: the states of sequences, limits and arming
     TELECOMMAND = 32  # flight/command_activity.py: one that was believed, before it is done
     TABLE = 33  # flight/executive/table_desk.py: the schedule table that a restart begins with
+    EVENT_FILTER = 34  # flight/services/event_desk.py: what of the events is sent, stored and held back
+    TELEMETRY_RATES = 35  # flight/services/telemetry_desk.py: how often which packet is sent
