@@ -62,15 +62,14 @@ from flight.product.envelope import encrypt_to
 from flight.replay import replay
 from flight.satellite import Satellite
 from flight.services import cbor
-from flight.services.events import EventRing
 from flight.services.journal import JournalLost, read_journal
 from flight.services.records import RecordKind
 from flight.services.telemetry import TelemetryPacket
+from flight.telling import Telling
 from flight.tuned import Tuning, tune_agent, tune_contact
 from flight.tuning import AGENT_TABLE, CONTACT_TABLE, flight_tables
 
 GROUND_ENTITY = 1  # CFDP entity of the ground; a satellite's is its spacecraft number + 256
-EVENTS = 512
 DUTIES_AFTER, DUTY_PERIOD = 20, 10  # frames of a silent Python until the clock says so in shared memory, and between
 NOMINAL_TABLE = Path(__file__).resolve().parent / "executive" / "nominal.toml"
 _DEMOTION = {
@@ -101,10 +100,11 @@ class FlightProcess:
         config, clock = parts.config, parts.clock
         self.recovery = recovery
         self.parts = parts
-        self.events = EventRing(EVENTS, clock)
         golden = recovery is Recovery.GOLDEN
         schedule = config.executive.golden if golden else config.executive.schedule
         table = load_verified(Path(schedule) if schedule else NOMINAL_TABLE)
+        self.telling = Telling(clock, parts.journal.append, table.minor_us)
+        self.events = self.telling.events
         self.health = HealthGate(self.events)
         self.watch = HealthWatch(paths, clock, self.events, self.health, held.heartbeat)
         counts = load_counts(
@@ -142,7 +142,9 @@ class FlightProcess:
             defaults=golden,
         )
         run = restarts.get("flight", 0)
-        self.services = services = open_services(parts, paths, self.events, terms, held.files, run, tuning)
+        telling = self.telling.services()
+        services = open_services(parts, paths, self.events, terms, held.files, run, tuning, telling)
+        self.services = services
         self.commands = CommandActivity(
             (*EXECUTIVE_COMMANDS, *TABLE_COMMANDS, *services.definitions),
             {**executive_handlers(self.modes, self), **self.tables.handlers(), **services.handlers},
@@ -181,6 +183,7 @@ class FlightProcess:
             inbox,
             self.commands,
             self.send_telemetry,
+            self.telling.passes,
         )
         if services.store is not None:
             satellite.time.keep(services.store)
@@ -271,10 +274,11 @@ class FlightProcess:
         """Another try for an activity that was disabled."""
         self.loop.enable(activity)
 
-    def send_telemetry(self, in_contact: bool) -> None:
-        """Housekeeping of every component: to the limits, and in contact to the ground as far as the gate takes it."""
+    def send_telemetry(self, frame: int, in_contact: bool) -> None:
+        """Housekeeping of every component: to the limits, and in contact to the ground as its rate says."""
         now_s = self.parts.clock.mission_s()
         self._watch_journal()
+        self.telling.begin()
         for packet in (
             housekeeping(self.loop, self.parts.journal, now_s),
             self.satellite.telemetry(),
@@ -286,7 +290,7 @@ class FlightProcess:
             *self.services.telemetry(now_s),
         ):
             self.commands.hear_telemetry(packet)
-            if in_contact:
+            if in_contact and self.telling.offer(packet, frame):
                 self.gate.send_telemetry(packet)
 
     def _why(self, stop: StopFlag, parent: Parent) -> EndReason:

@@ -104,19 +104,21 @@ def open_services(
     files: socket.socket | None = None,
     run: int = 0,
     tuning: Tuning | None = None,
+    others: tuple[Service, ...] = (),
 ) -> OnboardServices:
     """The services of a satellite.
 
     terms: what admission goes by; a service may withdraw an application from it. files: packets to and from the file
     process. run: how often the flight process was begun before. tuning: parameter tables, and where they are kept.
+    others: put together elsewhere.
     """
     scrubbing = _scrubbing(parts, paths, events, terms)
     file_manager = _file_manager(events, files, run)
     if tuning is None:
-        return OnboardServices((scrubbing, file_manager, Service(activities={"store.step": _idle})))
+        return OnboardServices((scrubbing, file_manager, Service(activities={"store.step": _idle}), *others))
     store = CriticalDesk(tuning.client, (TIME_BLOCK, *ParameterTables(tuning.tables).blocks), events)
     kept = _critical_store(store, events, tuning, scrubbing.consumers)
-    return OnboardServices((scrubbing, file_manager, *kept), store)
+    return OnboardServices((scrubbing, file_manager, *kept, *others), store)
 
 
 def _scrubbing(parts: Onboard, paths: RunPaths, events: EventRing, terms: dict[str, ApplicationTerms]) -> Service:

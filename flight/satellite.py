@@ -51,7 +51,7 @@ from flight.payload_desk import PayloadDesk
 from flight.pipeline.answers import AnswerDesk
 from flight.product.container import seal
 from flight.product.summary import Coverage
-from flight.services.events import EventRing
+from flight.services.events import EventRecord, EventRing
 from flight.services.journal import JournalFull
 from flight.services.telemetry import TelemetryPacket
 from hal.errors import DeadlineExceeded, HalError
@@ -83,12 +83,13 @@ class Satellite:
         modes: ModeManager,
         inbox: deque[Input],
         commands: CommandActivity,
-        housekeeping: Callable[[bool], None],
+        housekeeping: Callable[[int, bool], None],
+        passes: Callable[[EventRecord], bool],
     ) -> None:
-        """inbox: shared with the desk; housekeeping: makes the telemetry packets, and sends them when it is told so."""
+        """inbox: shared with the desk; housekeeping: makes the packets of a frame, and sends them when told so."""
         self._parts, self._agent, self._gate, self._desk = parts, agent, gate, desk
         self._answers, self._downlink, self._events, self._modes = answers, downlink, events, modes
-        self._inbox, self._commands, self._housekeeping = inbox, commands, housekeeping
+        self._inbox, self._commands, self._housekeeping, self._passes = inbox, commands, housekeeping, passes
         self._journal, self._clock, self._radio = parts.journal, parts.clock, parts.devices.radio
         self._deframer = TcDeframer(parts.config.satellite.spacecraft)
         self._buffer = bytearray(max(2048, self._radio.max_frame_bytes))
@@ -261,11 +262,12 @@ class Satellite:
         """Events that wait, when there is somebody to hear them."""
         if self.in_contact:
             for record in self._events.drain(FRAMES_PER_SLOT):
-                self._gate.send_event(record)
+                if self._passes(record):
+                    self._gate.send_event(record)
 
     def send_telemetry(self, context: FrameContext) -> None:
         """One packet of each component: looked at on board, and sent when there is somebody to hear it."""
-        self._housekeeping(self.in_contact)
+        self._housekeeping(context.frame, self.in_contact)
 
     def telemetry(self) -> TelemetryPacket:
         """The satellite's own packet."""

@@ -152,6 +152,21 @@ def test_a_clock_that_goes_back_is_told_and_the_frames_are_counted_on(flown: Two
     flown.run_until(lambda: any("command 258 of source 7" in text for text in flown.said()), LIMIT_S)
 
 
+def test_an_event_that_is_not_wanted_and_a_packet_at_another_rate_stay_on_board(flown: TwoTables) -> None:
+    flown.order(bytes.fromhex("4401" + "01" + "03" + "00000000" + "00000000"))  # the executive's packet: off
+    flown.run_until(lambda: any("command 17409 of source 7 done" in text for text in flown.said()), LIMIT_S)
+    flown.housekeeping.clear()
+    flown.run_until(lambda: flown.numbers("event_service").get("emitted", 0) > 0, LIMIT_S)
+    flown.run_until(lambda: len(flown.housekeeping) > 40, LIMIT_S)
+    assert not flown.numbers("executive")
+    flown.order(bytes.fromhex("4501" + "01" + "02"))  # nothing below a warning goes down
+    flown.run_until(lambda: flown.numbers("event_service").get("downlink_filtered", 0) > 0, LIMIT_S)
+    flown.order(bytes.fromhex("4505"))
+    flown.order(bytes.fromhex("4401" + "01" + "00" + "00000000" + "00000000"))
+    flown.run_until(lambda: any("command 17669 of source 7 done" in text for text in flown.said()), LIMIT_S)
+    flown.run_until(lambda: flown.released() > 0, LIMIT_S)
+
+
 class Looping(TwoTables):
     """Two starts at each level of recovery."""
 
