@@ -29,6 +29,7 @@ from flight.services.file_tree import FolderTree, Kind
 from flight.services.file_work import FileWork
 from flight.services.path_table import PathTableRefused, pack_paths, path_crc
 from hal.clock import SimulatedClock
+from tests.flight.descriptors import closed_after_each  # noqa: F401
 
 PATHS = {1: "a", 2: "b", 3: "d", 4: "d/c"}
 ENDS = (told.JOB_DONE, told.JOB_FAILED, told.STATED, told.LISTED, told.SUMMED, told.COPIED, told.SPACE)

@@ -21,6 +21,7 @@ from flight.services.file_work import MAX_ENTRIES, PAGE_ENTRIES, STEP_OCTETS, Fi
 from flight.services.rooted import PathReason
 from tests.flight.cut_folder import PowerCut
 from tests.flight.cut_tree import CutTree, folder_with
+from tests.flight.descriptors import closed_after_each  # noqa: F401
 from tests.flight.file_jobs import all_of, end_of, reason_of
 
 
