@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from bindings.errors import SwathError
-from flight import __version__, flight_process
+from flight import __version__
 from flight.agent.audit import AuditLog
 from flight.agent.component import AGENT, GATE
 from flight.agent.core import AgentCore
@@ -45,10 +45,10 @@ from flight.pipeline.control_sockets import ControlServer
 from flight.replay import replay
 from flight.satellite import Satellite
 from flight.services import cbor
-from flight.services.events import EventRing
 from flight.services.journal import FileJournal, JournalReader, MemoryStorage, WriterClient
 from flight.services.records import RecordKind
 from flight.services.telemetry import TelemetryPacket
+from flight.telling import Telling
 from ground_test.sim.kernel import EventKernel
 from ground_test.sim.models import FRAME_BYTES, CameraModel, PayloadModel, RadioModel, SyntheticAnswer
 from ground_test.sim.scenario import Scenario
@@ -139,7 +139,8 @@ class SimulatedSatellite:
             disabled={},
             stations=self._stations,
         )
-        self._events = EventRing(flight_process.EVENTS, clock)
+        self._telling = Telling(clock, journal.append, self._minor_us)
+        self._events = self._telling.events
         self._modes = ModeManager(self._events)
         inbox: deque[Input] = deque()
         audit = AuditLog(journal.append)
@@ -196,6 +197,7 @@ class SimulatedSatellite:
             inbox,
             commands,
             self._send_telemetry,
+            self._telling.passes,
         )
         self._activities = self.flight.activities()
         self._downlink, self._desk = downlink, desk
@@ -270,8 +272,9 @@ class SimulatedSatellite:
                 return
             self._activities["journal.poll"](self._context)
 
-    def _send_telemetry(self, in_contact: bool) -> None:
+    def _send_telemetry(self, frame: int, in_contact: bool) -> None:
         now_s = self._clock.mission_s()
+        self._telling.begin()
         for packet in (
             self.flight.telemetry(),
             TelemetryPacket.of(AGENT, now_s, **self.agent.telemetry()),
@@ -279,5 +282,5 @@ class SimulatedSatellite:
             *self._commands.telemetry(now_s),
         ):
             self._commands.hear_telemetry(packet)
-            if in_contact:
+            if in_contact and self._telling.offer(packet, frame):
                 self.gate.send_telemetry(packet)
